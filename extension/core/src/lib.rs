@@ -1,0 +1,11 @@
+//! Algorithms shared by the extension and the proxy: neither Postgres, nor a network, nor SQL, so that both
+//! sides compute the same and every one of them is tested by plain `cargo test`.
+
+pub mod bm25;
+#[cfg(feature = "chunk")]
+pub mod chunk;
+pub mod filter;
+pub mod fusion;
+pub mod id;
+pub mod model;
+pub mod tsvector;

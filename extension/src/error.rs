@@ -1,0 +1,65 @@
+//! Errors of this library: SQLSTATE, message for the user, and a DETAIL that programs read.
+//!
+//! The DETAIL is a JSON object with `code` and `param`; the proxy shows a database error to its clients only
+//! when it carries one, because then the text was written for them.
+
+use pgrx::PgSqlErrorCode as Code;
+use pgrx::pg_sys::panic::ErrorReport;
+use vectorstore_core::filter::FilterError;
+use vectorstore_core::model::ModelError;
+
+/// What can go wrong in a function of this library.
+#[derive(Debug)]
+pub enum Error {
+    /// A filter that is not of the grammar.
+    Filter(FilterError),
+    /// The embedding model cannot be loaded.
+    Model(ModelError),
+    /// `vectorstore.model_path` is not set.
+    NoModelPath,
+    /// Weights that cannot be used.
+    Weights,
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let report = |sqlstate, message: String, code: Option<&str>, param: Option<&str>| {
+            let detail = serde_json::json!({ "code": code, "param": param }).to_string();
+            ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail)
+        };
+        let no_model = || report(
+            Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "The local embedding model is not available on this server.".to_owned(),
+            None,
+            None,
+        );
+        match error {
+            Error::Filter(e) => report(
+                Code::ERRCODE_INVALID_PARAMETER_VALUE, e.message, Some(e.code), Some(&e.param)
+            ),
+            Error::NoModelPath => no_model().set_hint(
+                "Set vectorstore.model_path to the folder with the weights and the tokenizer, or give embeddings yourself.",
+            ),
+            Error::Model(e) => no_model().set_hint(e.to_string()),
+            Error::Weights => report(
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Weights must be finite, not negative, and not both zero.".to_owned(),
+                Some("invalid_value"),
+                Some("vector_weight"),
+            ),
+        }
+    }
+}

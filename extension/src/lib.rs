@@ -1,0 +1,24 @@
+//! PostgreSQL extension `vectorstore`: the Rust leaves under the SQL functions of `sql/`.
+//!
+//! Whoever reads or changes rows is SQL; whoever computes from its arguments is here. The SQL declarations of
+//! these functions stand in `sql/schema/rust.sql`, written by hand and checked against this library by the
+//! regression test `catalog`.
+
+mod bm25;
+mod error;
+mod filter;
+mod fusion;
+mod gucs;
+mod id;
+mod model;
+mod tsvector;
+mod version;
+
+pgrx::pg_module_magic!(name, version);
+
+/// Called by Postgres when it loads the library.
+#[pgrx::pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    gucs::init();
+}
