@@ -164,11 +164,11 @@ CREATE FUNCTION vectorstore.api_update_store_file(p_store_id bigint, p_store tex
 AS $$
 DECLARE
     number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
-    attributes jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
+    checked jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
 BEGIN
-    UPDATE vectorstore.store_files f SET attributes = api_update_store_file.attributes WHERE f.store_id = number AND f.id = p_file;
+    UPDATE vectorstore.store_files f SET attributes = checked WHERE f.store_id = number AND f.id = p_file;
     -- Search filters on the chunks' own copy, so that a change takes effect at once.
-    UPDATE vectorstore.embeddings e SET metadata = api_update_store_file.attributes, updated_at = now() WHERE e.store_id = number AND e.file_id = p_file;
+    UPDATE vectorstore.embeddings e SET metadata = checked, updated_at = now() WHERE e.store_id = number AND e.file_id = p_file;
     UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
     RETURN vectorstore._store_file_json(number, p_file);
 END

@@ -28,7 +28,7 @@ BEGIN
     IF attributes IS NULL OR attributes = 'null' THEN
         RETURN '{}';
     ELSIF jsonb_typeof(attributes) <> 'object' THEN
-        PERFORM vectorstore._fail('22023', format('Invalid type for ''%s'': expected an object, but got %s instead.', param, jsonb_typeof(attributes)), 'invalid_type', param);
+        PERFORM vectorstore._fail('22023', format('Invalid type for ''%s'': expected an object, but got %s instead.', param, vectorstore._kind(attributes)), 'invalid_type', param);
     ELSIF (SELECT count(*) FROM jsonb_object_keys(attributes)) > 16 THEN
         PERFORM vectorstore._fail('22023', format('Invalid ''%s'': too many properties. Expected an object with at most 16 properties.', param), 'object_above_max_properties', param);
     END IF;
@@ -37,7 +37,7 @@ BEGIN
             PERFORM vectorstore._fail('22023', format('Invalid property name in ''%s'': string too long. Expected at most 64 characters.', param), 'string_above_max_length', param);
         ELSIF jsonb_typeof(pair.value) NOT IN ('string', 'number', 'boolean') OR (NOT numbers AND jsonb_typeof(pair.value) <> 'string') THEN
             PERFORM vectorstore._fail('22023', format('Invalid type for ''%s.%s'': expected %s, but got %s instead.', param, pair.key,
-                CASE WHEN numbers THEN 'a string, number or boolean' ELSE 'a string' END, jsonb_typeof(pair.value)), 'invalid_type', param || '.' || pair.key);
+                CASE WHEN numbers THEN 'a string, number or boolean' ELSE 'a string' END, vectorstore._kind(pair.value)), 'invalid_type', param || '.' || pair.key);
         ELSIF length(pair.value #>> '{}') > 512 THEN
             PERFORM vectorstore._fail('22023', format('Invalid ''%s.%s'': string too long. Expected at most 512 characters.', param, pair.key), 'string_above_max_length', param || '.' || pair.key);
         END IF;

@@ -22,6 +22,15 @@ CREATE FUNCTION vectorstore._shown(value text) RETURNS text
 AS $$ SELECT CASE WHEN length(value) > 80 THEN left(value, 77) || '...' ELSE value END $$;
 COMMENT ON FUNCTION vectorstore._shown(text) IS 'A user''s value, cut to 80 characters for a message.';
 
+-- What a JSON value is, for a message.
+CREATE FUNCTION vectorstore._kind(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'object' THEN 'an object' WHEN 'array' THEN 'an array' WHEN 'null' THEN 'null'
+           ELSE 'a ' || jsonb_typeof(value) END
+$$;
+COMMENT ON FUNCTION vectorstore._kind(jsonb) IS 'The type of a JSON value with its article.';
+
 -- Unix seconds, as the HTTP API writes times.
 CREATE FUNCTION vectorstore._epoch(moment timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
