@@ -5,7 +5,7 @@ DECLARE
     member record;
 BEGIN
     FOR member IN
-        SELECT p.oid::pg_catalog.regprocedure::text AS signature, p.proname, p.prokind, n.nspname
+        SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS signature, p.proname, p.prokind, n.nspname
         FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) d.objid
         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace

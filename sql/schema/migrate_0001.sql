@@ -110,19 +110,19 @@ BEGIN
     CREATE FUNCTION vectorstore.document_tsv(language smallint, content text) RETURNS tsvector
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $tsv$
-        SELECT CASE language
-            WHEN 1 THEN pg_catalog.to_tsvector('pg_catalog.english', content)
-            WHEN 2 THEN pg_catalog.to_tsvector('pg_catalog.german', content)
-            WHEN 3 THEN pg_catalog.to_tsvector('pg_catalog.french', content)
-            WHEN 4 THEN pg_catalog.to_tsvector('pg_catalog.spanish', content)
-            WHEN 5 THEN pg_catalog.to_tsvector('pg_catalog.italian', content)
-            WHEN 6 THEN pg_catalog.to_tsvector('pg_catalog.portuguese', content)
-            WHEN 7 THEN pg_catalog.to_tsvector('pg_catalog.dutch', content)
-            WHEN 8 THEN pg_catalog.to_tsvector('pg_catalog.swedish', content)
-            WHEN 9 THEN pg_catalog.to_tsvector('pg_catalog.danish', content)
-            WHEN 10 THEN pg_catalog.to_tsvector('pg_catalog.norwegian', content)
-            WHEN 11 THEN pg_catalog.to_tsvector('pg_catalog.finnish', content)
-            WHEN 12 THEN pg_catalog.to_tsvector('pg_catalog.russian', content)
+        SELECT CASE
+            WHEN language OPERATOR(pg_catalog.=) 1 THEN pg_catalog.to_tsvector('pg_catalog.english', content)
+            WHEN language OPERATOR(pg_catalog.=) 2 THEN pg_catalog.to_tsvector('pg_catalog.german', content)
+            WHEN language OPERATOR(pg_catalog.=) 3 THEN pg_catalog.to_tsvector('pg_catalog.french', content)
+            WHEN language OPERATOR(pg_catalog.=) 4 THEN pg_catalog.to_tsvector('pg_catalog.spanish', content)
+            WHEN language OPERATOR(pg_catalog.=) 5 THEN pg_catalog.to_tsvector('pg_catalog.italian', content)
+            WHEN language OPERATOR(pg_catalog.=) 6 THEN pg_catalog.to_tsvector('pg_catalog.portuguese', content)
+            WHEN language OPERATOR(pg_catalog.=) 7 THEN pg_catalog.to_tsvector('pg_catalog.dutch', content)
+            WHEN language OPERATOR(pg_catalog.=) 8 THEN pg_catalog.to_tsvector('pg_catalog.swedish', content)
+            WHEN language OPERATOR(pg_catalog.=) 9 THEN pg_catalog.to_tsvector('pg_catalog.danish', content)
+            WHEN language OPERATOR(pg_catalog.=) 10 THEN pg_catalog.to_tsvector('pg_catalog.norwegian', content)
+            WHEN language OPERATOR(pg_catalog.=) 11 THEN pg_catalog.to_tsvector('pg_catalog.finnish', content)
+            WHEN language OPERATOR(pg_catalog.=) 12 THEN pg_catalog.to_tsvector('pg_catalog.russian', content)
             ELSE pg_catalog.to_tsvector('pg_catalog.simple', content)
         END
     $tsv$;
