@@ -2,7 +2,7 @@
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_embed(content text) RETURNS @extschema:vector@.vector
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT vectorstore._embed(content)::@extschema:vector@.vector $$;
 COMMENT ON FUNCTION @extschema@.vs_embed(text) IS
     'Embeds a text with the local model: 256 dimensions, length 1 (all zeros for a text without tokens). 55000 when vectorstore.model_path names no model.';

@@ -22,6 +22,9 @@ AS $$
 DECLARE
     tenant bigint;
 BEGIN
+    IF to_regclass('vectorstore.api_keys') IS NULL THEN
+        PERFORM vectorstore._fail('55000', 'vectorstore is not set up in this database yet.', NULL, NULL, 'SELECT vs_install();');
+    END IF;
     SELECT k.tenant_id INTO tenant
     FROM vectorstore.api_keys k
     WHERE k.key_hash = key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());

@@ -56,13 +56,8 @@ BEGIN
     terms := vectorstore.document_tsv(counters.language, p_query);
     words := vectorstore._any_of(terms)::tsquery;
     IF words IS NOT NULL THEN
-        hits := (
-            SELECT vectorstore._bm25_top(e.chunk_id, e.tsv,
-                path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path,
-                terms, counters.chunks, average, CASE p_mode WHEN 'keyword_only' THEN p_k ELSE depth END)
-            FROM vectorstore.embeddings e
-            WHERE e.store_id = p_store_id AND e.tsv @@ words
-        );
+        hits := vectorstore._keyword_hits(p_store_id, terms, words, path, virtual, counters.chunks, average,
+                                          CASE p_mode WHEN 'keyword_only' THEN p_k ELSE depth END);
     END IF;
 
     IF p_mode = 'keyword_only' THEN
@@ -115,6 +110,27 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._search(bigint, text, @extschema:vector@.vector, integer, text, double precision, double precision, jsonb, double precision, boolean) IS
     'Searches one store; best first, equal scores by chunk_id.';
+
+-- The keyword leg. The planner takes `@@` for a cheap operator and would test every row; a test costs microseconds
+-- and the keyword index knows the answer, so sequential scans are ruled out here.
+CREATE FUNCTION vectorstore._keyword_hits(
+    p_store_id bigint, terms tsvector, words tsquery, path jsonpath, virtual boolean,
+    documents bigint, average double precision, depth integer
+) RETURNS vectorstore.bm25_hits
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    RETURN (
+        SELECT vectorstore._bm25_top(e.chunk_id, e.tsv,
+            path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path,
+            terms, documents, average, depth)
+        FROM vectorstore.embeddings e
+        WHERE e.store_id = p_store_id AND e.tsv @@ words
+    );
+END
+$$;
+COMMENT ON FUNCTION vectorstore._keyword_hits(bigint, tsvector, tsquery, jsonpath, boolean, bigint, double precision, integer) IS
+    'The depth best chunks of a store by BM25 that pass the filter; statistics are those of the whole store.';
 
 -- What a filter sees of a row: its metadata, and under a filter that asks for them the file's name and id,
 -- unless the metadata has such keys itself. A chunk without a file stands for itself.

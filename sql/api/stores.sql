@@ -103,6 +103,21 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._create_store(bigint, text, text, jsonb, integer, text, integer, text) IS 'Inserts a store and its counters; returns its number.';
 
+-- Names are not unique over HTTP, as with OpenAI. For SQL users they are, because there they stand for the store.
+CREATE FUNCTION vectorstore._claim_name(tenant bigint, name text, p_store_id bigint DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(name, tenant));
+    PERFORM FROM vectorstore.stores s
+    WHERE s.tenant_id = tenant AND s.name = _claim_name.name AND s.store_id IS DISTINCT FROM p_store_id;
+    IF FOUND THEN
+        PERFORM vectorstore._fail('23505', format('A vector store named ''%s'' exists already.', vectorstore._shown(name)), NULL, 'name');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._claim_name(bigint, text, bigint) IS '23505 when another store of the tenant bears the name; holds the name until the transaction ends.';
+
 -- API: public
 CREATE FUNCTION @extschema@.vs_create_store(
     name text, description text DEFAULT NULL, metadata jsonb DEFAULT NULL, embedding_model text DEFAULT 'local',
@@ -119,12 +134,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.vs_install();
     tenant := vectorstore._current_tenant();
-    -- Names are not unique over HTTP, as with OpenAI. Here they are, because here they stand for the store.
-    PERFORM pg_advisory_xact_lock(hashtextextended(name, tenant));
-    PERFORM FROM vectorstore.stores s WHERE s.tenant_id = tenant AND s.name = vs_create_store.name;
-    IF FOUND THEN
-        PERFORM vectorstore._fail('23505', format('A vector store named ''%s'' exists already.', vectorstore._shown(name)), NULL, 'name');
-    END IF;
+    PERFORM vectorstore._claim_name(tenant, name);
     number := vectorstore._create_store(tenant, name, description, metadata, expires_after_days, embedding_model, dimensions, language);
     RETURN (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = number);
 END
@@ -142,12 +152,15 @@ AS $$
 DECLARE
     number bigint := vectorstore._store(store);
 BEGIN
+    IF name <> '' THEN
+        PERFORM vectorstore._claim_name(vectorstore._current_tenant(), name, number);
+    END IF;
     PERFORM vectorstore._update_store(number, jsonb_strip_nulls(jsonb_build_object('name', name, 'description', description, 'expires_after_days', expires_after_days))
         || CASE WHEN metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', metadata) END);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_update_store(text, text, text, jsonb, integer) IS
-    'Changes what is given of a store (by id or name); NULL leaves a field as it is. metadata is replaced whole.';
+    'Changes what is given of a store (by id or name); NULL leaves a field as it is. metadata is replaced whole. 23505 when the name is taken.';
 
 -- Changes the fields that are keys of the object; JSON null clears one.
 CREATE FUNCTION vectorstore._update_store(p_store_id bigint, changes jsonb) RETURNS void

@@ -8,7 +8,11 @@ DECLARE
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['vectorstore_owner', 'vectorstore_admin', 'vectorstore_app'] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) wanted) THEN
-            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
+            BEGIN
+                EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- Another database of the cluster was quicker.
+            END;
         END IF;
     END LOOP;
     IF EXISTS (
@@ -26,6 +30,11 @@ $roles$;
 -- It belongs to pg_database_owner, a role that every cluster has, so that a dump restores everywhere.
 DO $schema$
 BEGIN
+    -- A user named vectorstore would have it first in the search_path.
+    IF pg_catalog.current_schema() OPERATOR(pg_catalog.=) 'vectorstore' THEN
+        RAISE EXCEPTION 'the functions of vectorstore cannot live in the schema of its data'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'CREATE EXTENSION vectorstore SCHEMA public;';
+    END IF;
     IF pg_catalog.to_regnamespace('vectorstore') IS NULL THEN
         CREATE SCHEMA vectorstore AUTHORIZATION pg_database_owner;
         ALTER EXTENSION vectorstore DROP SCHEMA vectorstore;

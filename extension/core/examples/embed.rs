@@ -11,8 +11,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir: PathBuf = std::env::args_os().nth(1).ok_or("usage: embed MODEL_DIR < texts.json")?.into();
     let model = Model::open(&dir)?;
     let texts: Vec<String> = serde_json::from_reader(io::stdin().lock())?;
-    let rows: Vec<_> =
-        texts.iter().map(|text| json!({"ids": model.tokenize(text), "embedding": model.embed(text)})).collect();
+    let rows: Vec<_> = texts
+        .iter()
+        .map(|text| json!({"ids": model.tokenize(text), "embedding": model.embed(text)}))
+        .collect();
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, &rows)?;
     out.flush()?;

@@ -17,6 +17,7 @@ SELECT vectorstore.api_health();
 SET ROLE vs_test_admin;
 SELECT name FROM vs_stores;
 SELECT id FROM vs_search('secret', 'launch code');
+SELECT vector_dims(vs_embed('launch code'));
 SELECT * FROM vectorstore.embeddings;
 SELECT vectorstore.api_health();
 SELECT vectorstore._store('secret');

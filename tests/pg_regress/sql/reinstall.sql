@@ -17,6 +17,10 @@ CREATE SCHEMA vectorstore AUTHORIZATION vs_test_squatter;
 CREATE EXTENSION vectorstore;
 DROP SCHEMA vectorstore;
 DROP ROLE vs_test_squatter;
+-- Nor do the functions go into the schema of the data.
+CREATE SCHEMA vectorstore AUTHORIZATION pg_database_owner;
+CREATE EXTENSION vectorstore SCHEMA vectorstore;
+DROP SCHEMA vectorstore;
 -- The vs_* functions live in the schema that CREATE EXTENSION names.
 CREATE SCHEMA tools;
 CREATE EXTENSION vectorstore SCHEMA tools;

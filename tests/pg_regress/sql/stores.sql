@@ -10,6 +10,8 @@ SELECT vs_update_store(:'id', name => 'handbook');
 SELECT vs_update_store('handbook', description => 'Changed', metadata => '{}');
 SELECT name, description, metadata FROM vs_stores WHERE id = :'id';
 
+-- A name that is taken stays taken.
+SELECT vs_update_store('handbook', name => 'vectors');
 -- A name that two stores bear does not say which is meant; its id does.
 SELECT vectorstore.api_create_vector_store(sha256('key'), 'twin', NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS created FROM generate_series(1, 2);
 SELECT vs_update_store('twin', description => 'x');

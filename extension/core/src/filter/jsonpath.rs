@@ -33,7 +33,7 @@ fn predicate(node: &Node, out: &mut String) {
 }
 
 fn not(out: &mut String, inner: impl FnOnce(&mut String)) {
-    out.push_str("!((");
+    out.push_str("!exists(@ ? (");
     inner(out);
     out.push_str("))");
 }
@@ -90,9 +90,9 @@ fn member(key: &str, values: &[Scalar], out: &mut String) {
     bools.dedup();
 
     let mut groups = Vec::new();
-    group("string", &strings, |text, out| quote(text, out), &mut groups);
-    group("number", &numbers, |number, out| push(number, out), &mut groups);
-    group("boolean", &bools, |flag, out| push(flag, out), &mut groups);
+    group("string", &strings, quote, &mut groups);
+    group("number", &numbers, push, &mut groups);
+    group("boolean", &bools, push, &mut groups);
     if groups.is_empty() {
         return out.push_str("1 == 0");
     }
