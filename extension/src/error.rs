@@ -8,6 +8,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use vectorstore_core::filter::FilterError;
 use vectorstore_core::model::ModelError;
 
+/// Longest text that is embedded: the tokenizer's memory grows with it. Equal to the longest content of a chunk.
+pub const MAX_TEXT_BYTES: usize = 262_144;
+
 /// What can go wrong in a function of this library.
 #[derive(Debug)]
 pub enum Error {
@@ -17,6 +20,8 @@ pub enum Error {
     Model(ModelError),
     /// `vectorstore.model_path` is not set.
     NoModelPath,
+    /// A text that is too long to embed.
+    TextTooLong,
     /// Weights that cannot be used.
     Weights,
 }
@@ -54,6 +59,12 @@ impl From<Error> for ErrorReport {
                 "Set vectorstore.model_path to the folder with the weights and the tokenizer, or give embeddings yourself.",
             ),
             Error::Model(e) => no_model().set_hint(e.to_string()),
+            Error::TextTooLong => report(
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("The text is too long to embed. Expected at most {MAX_TEXT_BYTES} bytes."),
+                Some("string_above_max_length"),
+                Some("content"),
+            ),
             Error::Weights => report(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 "Weights must be finite, not negative, and not both zero.".to_owned(),

@@ -1,6 +1,6 @@
 //! The local embedding model, loaded once per session; its weights are shared between sessions by mmap.
 
-use crate::error::Error;
+use crate::error::{Error, MAX_TEXT_BYTES};
 use crate::gucs;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -29,6 +29,9 @@ fn model() -> Result<Rc<Model>, Error> {
 /// Embeds a text with the local model: unit length, or all zeros for a text without tokens.
 #[pg_extern(sql = false, stable, parallel_safe, strict)]
 fn embed(text: &str) -> Result<Vec<f32>, ErrorReport> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Error::TextTooLong.into());
+    }
     Ok(model()?.embed(text))
 }
 

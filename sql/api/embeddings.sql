@@ -5,7 +5,7 @@ CREATE FUNCTION @extschema@.vs_embed(content text) RETURNS @extschema:vector@.ve
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT vectorstore._embed(content)::@extschema:vector@.vector $$;
 COMMENT ON FUNCTION @extschema@.vs_embed(text) IS
-    'Embeds a text with the local model: 256 dimensions, length 1 (all zeros for a text without tokens). 55000 when vectorstore.model_path names no model.';
+    'Embeds a text with the local model: 256 dimensions, length 1 (all zeros for a text without tokens). At most 262,144 bytes. 55000 when vectorstore.model_path names no model.';
 
 -- Refuses arrays that do not fit each other or the store, naming the first bad item.
 CREATE FUNCTION vectorstore._check_embeddings(

@@ -41,6 +41,7 @@ SELECT pg_temp.refused(statement) FROM (VALUES
     ($q$SELECT vs_upsert('plane', ARRAY['a', 'b'], ARRAY['i', 'i'], ARRAY['[1,0]', '[1,0]']::vector[])$q$),
     ($q$SELECT vs_upsert('plane', ARRAY['a', 'b'], ARRAY['i'])$q$),
     ($q$SELECT vs_upsert('plane', array_fill('x'::text, ARRAY[10001]))$q$),
+    ($q$SELECT vs_embed(repeat('x', 262145))$q$),
     ($q$SELECT vs_search('plane')$q$),
     ($q$SELECT vs_search('plane', ' ')$q$),
     ($q$SELECT vs_search('plane', repeat('x', 8193))$q$),
