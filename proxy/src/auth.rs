@@ -1,0 +1,117 @@
+//! Who calls: the API key as an extractor. A handler that names [`ApiKey`] needs one; there is no other way in.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use vectorstore_core::id::base32;
+
+use crate::error::{Error, Result};
+
+const PREFIX: &str = "vs_live_";
+const ID_CHARS: usize = 16;
+const SECRET_CHARS: usize = 52;
+
+/// SHA-256 of the caller's API key. The key itself goes no further than this module.
+#[derive(Clone, Copy)]
+pub struct ApiKey([u8; 32]);
+
+impl ApiKey {
+    /// The bytes that SQL knows the key by.
+    pub fn hash(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ApiKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        read_key(&parts.headers).map(Self::of)
+    }
+}
+
+/// The key of the request. Only its form is checked, which is public; whether it exists the database says, by its hash.
+fn read_key(headers: &HeaderMap) -> Result<&str> {
+    let header = headers.get(header::AUTHORIZATION).ok_or_else(Error::missing_api_key)?;
+    let text = header.to_str().map_err(|_| Error::invalid_api_key())?;
+    let (scheme, key) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") || key.trim().is_empty() {
+        return Err(Error::missing_api_key());
+    }
+    let key = key.trim();
+    if has_form(key) { Ok(key) } else { Err(Error::invalid_api_key()) }
+}
+
+fn has_form(key: &str) -> bool {
+    let is_base32 = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+    };
+    key.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('_'))
+        .is_some_and(|(id, secret)| is_base32(id, ID_CHARS) && is_base32(secret, SECRET_CHARS))
+}
+
+/// The public part of the request's key, for the log. `None` when it has not the form of our keys: then it may be a secret of another service.
+pub fn key_id(headers: &HeaderMap) -> Option<&str> {
+    read_key(headers).ok().map(|key| &key[PREFIX.len()..PREFIX.len() + ID_CHARS])
+}
+
+/// A fresh key and the hexadecimal SHA-256 that the database stores.
+pub fn new_key() -> Result<(String, String), getrandom::Error> {
+    let (mut id, mut secret) = ([0; 10], [0; 32]);
+    getrandom::fill(&mut id)?;
+    getrandom::fill(&mut secret)?;
+    let key = format!("{PREFIX}{}_{}", base32(&id), base32(&secret));
+    let hash = data_encoding::HEXLOWER.encode(ApiKey::of(&key).hash());
+    Ok((key, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    fn code(result: Result<&str>) -> serde_json::Value {
+        let error = result.unwrap_err();
+        assert_eq!(error.status(), 401);
+        error.body("r")["error"]["code"].clone()
+    }
+
+    #[test]
+    fn a_new_key_has_the_form_and_the_hash() {
+        let (key, hash) = new_key().unwrap();
+        assert!(has_form(&key), "{key}");
+        assert_eq!(hash, data_encoding::HEXLOWER.encode(&Sha256::digest(key.as_bytes())));
+        assert_ne!(new_key().unwrap().0, key);
+        let sent = headers(&format!("Bearer {key}"));
+        assert_eq!(read_key(&sent).unwrap(), key);
+        assert_eq!(key_id(&sent), Some(&key[8..24]));
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive() {
+        let (key, _) = new_key().unwrap();
+        assert_eq!(read_key(&headers(&format!("bearer  {key} "))).unwrap(), key);
+    }
+
+    #[test]
+    fn no_key_and_a_wrong_key_differ() {
+        assert_eq!(code(read_key(&HeaderMap::new())), serde_json::Value::Null);
+        for value in ["Bearer", "Bearer ", "Basic dXNlcg=="] {
+            assert_eq!(code(read_key(&headers(value))), serde_json::Value::Null, "{value}");
+        }
+        let (key, _) = new_key().unwrap();
+        for value in ["sk-123", &key[1..], &key[..key.len() - 1], &key.to_uppercase(), &format!("{key}a")] {
+            assert_eq!(code(read_key(&headers(&format!("Bearer {value}")))), "invalid_api_key", "{value}");
+            assert_eq!(key_id(&headers(&format!("Bearer {value}"))), None);
+        }
+    }
+}

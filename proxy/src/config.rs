@@ -1,0 +1,139 @@
+//! Configuration: command line and environment, read once at start; nothing else reads the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Largest JSON request body. Uploads of files have their own limit.
+pub const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
+
+/// Files up to this size are stored by one statement and never touch the disk of the proxy.
+pub const SMALL_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Size of the parts in which bigger files are stored.
+pub const FILE_PART_BYTES: usize = 1024 * 1024;
+
+/// How long a client may take to send a JSON body, and to send the next piece of an upload.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the server waits for a request's headers.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request waits for a free database connection.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long requests in flight may take to end after the stop signal, the drain delay included.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(28);
+
+/// The command line of `vectorstore-proxy`.
+#[derive(Debug, Parser)]
+#[command(name = "vectorstore-proxy", version, about = "OpenAI-compatible HTTP API for vectorstore")]
+pub struct Cli {
+    /// What to do; without one the API is served.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Settings of `serve`, which may be given without naming the sub-command.
+    #[command(flatten)]
+    pub serve: Config,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API (the default)
+    Serve(Config),
+    /// Make API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Upload a folder of .md and .txt files into a vector store, over the HTTP API
+    Load(LoadArgs),
+}
+
+/// Sub-commands of `key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a fresh key and its SHA-256; nothing is stored
+    New,
+}
+
+/// Settings of the server.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Where the database is, as a postgres:// URL
+    #[arg(
+        long,
+        env = "VECTORSTORE_DATABASE_URL",
+        hide_env_values = true,
+        default_value = "postgres:///vectorstore"
+    )]
+    pub database_url: String,
+
+    /// Address to listen on
+    #[arg(long, env = "VECTORSTORE_LISTEN", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+
+    /// Folder of the local embedding model
+    #[arg(long, env = "VECTORSTORE_MODEL_PATH")]
+    pub model_path: Option<PathBuf>,
+
+    /// Database connections kept open at most
+    #[arg(long, env = "VECTORSTORE_POOL_SIZE", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub pool_size: u32,
+
+    /// Largest file that may be uploaded, in bytes
+    #[arg(long, env = "VECTORSTORE_MAX_FILE_BYTES", default_value_t = 512 * 1024 * 1024)]
+    pub max_file_bytes: u64,
+
+    /// Longest time a single SQL statement may run, in seconds
+    #[arg(long, env = "VECTORSTORE_STATEMENT_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub statement_timeout: u32,
+
+    /// Seconds between "not ready" and the end of accepting connections when the server is stopped
+    #[arg(long, env = "VECTORSTORE_DRAIN_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20))]
+    pub drain_seconds: u32,
+
+    /// Answer unknown request fields with 400 instead of ignoring them
+    #[arg(long, env = "VECTORSTORE_STRICT")]
+    pub strict: bool,
+
+    /// Form of the log lines
+    #[arg(long, env = "VECTORSTORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What to log, in the syntax of RUST_LOG
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Arguments of `load`.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// Folder to upload
+    pub dir: PathBuf,
+
+    /// Name of the vector store; it is created when no store has this name
+    #[arg(long)]
+    pub store: String,
+
+    /// Base URL of the API, with /v1
+    #[arg(long, env = "OPENAI_BASE_URL", default_value = "http://127.0.0.1:8000/v1")]
+    pub base_url: String,
+
+    /// API key
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
+    pub api_key: String,
+}

@@ -1,0 +1,104 @@
+//! All SQL of the proxy: one method for each database function, one statement each.
+//!
+//! Results are the finished bodies of responses; they are passed through without being parsed.
+
+mod files;
+mod stores;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::value::RawValue;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::types::Json;
+
+use crate::config::{ACQUIRE_TIMEOUT, Config};
+use crate::error::Result;
+
+pub use files::{FileParts, NewFile};
+pub use stores::{Attachment, NewStore, Search};
+
+/// A finished JSON body made by the database.
+pub struct Raw(pub Box<RawValue>);
+
+impl IntoResponse for Raw {
+    fn into_response(self) -> Response {
+        let text: Box<str> = self.0.into();
+        ([(header::CONTENT_TYPE, "application/json")], String::from(text)).into_response()
+    }
+}
+
+impl From<Json<Box<RawValue>>> for Raw {
+    fn from(Json(raw): Json<Box<RawValue>>) -> Self {
+        Self(raw)
+    }
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+/// Runs one statement that returns one value, and once more when it lost against another transaction: each statement
+/// is a transaction of its own, so nothing of the first try is left.
+macro_rules! call {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
+        let mut again = true;
+        loop {
+            let query = sqlx::query_scalar($sql)$(.bind($arg))*;
+            match query.fetch_one(&$db.pool).await {
+                Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
+                result => break result.map_err($crate::error::Error::from),
+            }
+        }
+    }};
+}
+use call;
+
+/// Serialisation failure or deadlock.
+fn lost_a_race(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+impl Db {
+    /// A pool that connects when the first request needs it.
+    pub fn connect_lazy(config: &Config) -> Result<Self, sqlx::Error> {
+        let timeout = format!("{}s", config.statement_timeout);
+        let options =
+            PgConnectOptions::from_str(&config.database_url)?.application_name("vectorstore-proxy").options(
+                [("statement_timeout", timeout.as_str()), ("idle_in_transaction_session_timeout", "60s")],
+            );
+        let pool = PgPoolOptions::new()
+            .max_connections(config.pool_size)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_secs(600))
+            // A ping before each statement would double the round trips: only connections that rested are asked.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Version of the extension, its library and its schema, as JSON. Needs no key.
+    pub async fn health(&self) -> Result<Raw> {
+        let body: Json<Box<RawValue>> = call!(self, "SELECT vectorstore.api_health()")?;
+        Ok(body.into())
+    }
+
+    /// Closes the pool once its connections are free.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

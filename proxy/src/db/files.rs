@@ -1,0 +1,133 @@
+//! Functions on files.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{Db, Raw, call};
+use crate::auth::ApiKey;
+use crate::config::FILE_PART_BYTES;
+use crate::error::{Error, Result};
+use crate::extract::Page;
+
+type Body = Json<Box<RawValue>>;
+
+/// A file to be stored, without its bytes.
+pub struct NewFile {
+    /// Name without folders.
+    pub filename: String,
+    /// One of OpenAI's purposes.
+    pub purpose: String,
+    /// Seconds until it expires.
+    pub expires_seconds: Option<i32>,
+}
+
+/// What is needed to read a file.
+#[derive(Debug, Deserialize)]
+pub struct FileParts {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub filename: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Number of its parts.
+    pub parts: i32,
+}
+
+impl Db {
+    /// Stores a small file.
+    pub async fn create_file(&self, key: &ApiKey, new: &NewFile, data: &[u8]) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_create_file($1, $2, $3, $4, $5)",
+            key.hash(),
+            &new.filename,
+            &new.purpose,
+            data,
+            new.expires_seconds,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Stores a big file part by part, in one transaction: nobody sees half a file, and nothing is left of a failed one.
+    pub async fn create_big_file(
+        &self,
+        key: &ApiKey,
+        new: &NewFile,
+        mut data: impl AsyncRead + Unpin,
+    ) -> Result<Raw> {
+        let mut transaction = self.pool.begin().await?;
+        let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
+            .bind(key.hash())
+            .bind(&new.filename)
+            .bind(&new.purpose)
+            .bind(new.expires_seconds)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let mut buffer = Vec::with_capacity(FILE_PART_BYTES);
+        for part in 0_i32.. {
+            buffer.clear();
+            let mut piece = (&mut data).take(FILE_PART_BYTES as u64);
+            let read = piece
+                .read_to_end(&mut buffer)
+                .await
+                .map_err(|error| Error::Internal(format!("spool: {error}")))?;
+            if read == 0 {
+                break;
+            }
+            sqlx::query("SELECT vectorstore.api_append_file($1, $2, $3, $4)")
+                .bind(key.hash())
+                .bind(&file)
+                .bind(part)
+                .bind(buffer.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
+            .bind(key.hash())
+            .bind(&file)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(body.into())
+    }
+
+    /// Lists files.
+    pub async fn list_files(&self, key: &ApiKey, page: &Page) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_list_files($1, $2, $3, $4, $5)",
+            key.hash(),
+            page.filter.as_deref(),
+            page.limit,
+            &page.order,
+            page.after.as_deref(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// One file.
+    pub async fn get_file(&self, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(self, "SELECT vectorstore.api_get_file($1, $2)", key.hash(), file)?;
+        Ok(body.into())
+    }
+
+    /// Deletes a file, also from all stores.
+    pub async fn delete_file(&self, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(self, "SELECT vectorstore.api_delete_file($1, $2)", key.hash(), file)?;
+        Ok(body.into())
+    }
+
+    /// How a file can be read.
+    pub async fn read_file(&self, key: &ApiKey, file: &str) -> Result<FileParts> {
+        let Json(parts) = call!(self, "SELECT vectorstore.api_read_file($1, $2)", key.hash(), file)?;
+        Ok(parts)
+    }
+
+    /// One part of a file.
+    pub async fn read_file_part(&self, key: &ApiKey, file: &str, part: i32) -> Result<Vec<u8>> {
+        call!(self, "SELECT vectorstore.api_read_file_part($1, $2, $3)", key.hash(), file, part)
+    }
+}

@@ -1,0 +1,319 @@
+//! Functions on vector stores, their files, their rows, and search.
+
+use pgvector::Vector;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+
+use super::{Db, Raw, call};
+use crate::auth::ApiKey;
+use crate::error::Result;
+use crate::extract::{Page, StoreId};
+
+type Body = Json<Box<RawValue>>;
+
+/// Arguments of a vector store's creation; `None` takes the database's default.
+#[derive(Default)]
+pub struct NewStore<'a> {
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// What it is for.
+    pub description: Option<&'a str>,
+    /// Checked metadata.
+    pub metadata: Option<&'a Value>,
+    /// Days without use after which it expires.
+    pub expires_days: Option<i32>,
+    /// Embedding model.
+    pub embedding_model: Option<&'a str>,
+    /// Dimensions of its vectors.
+    pub dimensions: Option<i32>,
+}
+
+/// Arguments of a search.
+pub struct Search<'a> {
+    /// The texts; the best score over all of them counts.
+    pub queries: Vec<&'a str>,
+    /// Number of results.
+    pub k: i32,
+    /// `vector_only`, `keyword_only` or `hybrid`
+    pub mode: &'a str,
+    /// Weight of the vector score.
+    pub vector_weight: f64,
+    /// Weight of the keyword score.
+    pub keyword_weight: f64,
+    /// Checked filter.
+    pub filter: Option<&'a Value>,
+    /// Least score.
+    pub score_threshold: f64,
+    /// Vector to search with, instead of the text's own.
+    pub embedding: Option<Vector>,
+}
+
+/// A file that has been cut and embedded, or could not be.
+pub struct Attachment<'a> {
+    /// The file's id.
+    pub file: &'a str,
+    /// Checked attributes.
+    pub attributes: &'a Value,
+    /// The chunking strategy to report.
+    pub chunking: &'a Value,
+    /// The parsed text.
+    pub text: &'a str,
+    /// Its chunks.
+    pub chunks: &'a [String],
+    /// Their vectors.
+    pub embeddings: &'a [Vector],
+    /// `{"code", "message"}` when the file cannot be searched.
+    pub error: Option<&'a Value>,
+}
+
+impl Db {
+    /// Creates a vector store.
+    pub async fn create_store(&self, key: &ApiKey, new: &NewStore<'_>) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7)",
+            key.hash(),
+            new.name,
+            new.description,
+            new.metadata.map(Json),
+            new.expires_days,
+            new.embedding_model,
+            new.dimensions,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Lists vector stores.
+    pub async fn list_stores(&self, key: &ApiKey, page: &Page) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_list_vector_stores($1, $2, $3, $4, $5)",
+            key.hash(),
+            page.limit,
+            &page.order,
+            page.after.as_deref(),
+            page.before.as_deref(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Fails unless the key is valid: for requests that need nothing else from the database.
+    pub async fn check_key(&self, key: &ApiKey) -> Result<()> {
+        let _: Body =
+            call!(self, "SELECT vectorstore.api_list_vector_stores($1, 1, 'desc', NULL, NULL)", key.hash())?;
+        Ok(())
+    }
+
+    /// One vector store.
+    pub async fn get_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_get_vector_store($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.hash(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Changes the fields that are present.
+    pub async fn update_store(&self, store: &StoreId, key: &ApiKey, changes: &Value) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_update_vector_store($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            Json(changes),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Deletes a vector store.
+    pub async fn delete_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_delete_vector_store($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.hash(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Searches a vector store.
+    pub async fn search(&self, store: &StoreId, key: &ApiKey, search: &Search<'_>) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_search($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            store.number,
+            &store.text,
+            key.hash(),
+            &search.queries,
+            search.k,
+            search.mode,
+            search.vector_weight,
+            search.keyword_weight,
+            search.filter.map(Json),
+            search.score_threshold,
+            search.embedding.as_ref(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// `{"embedding_model", "dimensions"}` of a store.
+    pub async fn store_context(&self, store: &StoreId, key: &ApiKey) -> Result<Value> {
+        let Json(context) = call!(
+            self,
+            "SELECT vectorstore.api_store_context($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.hash(),
+        )?;
+        Ok(context)
+    }
+
+    /// Attaches a file with its chunks, in one transaction.
+    pub async fn attach_file(&self, store: &StoreId, key: &ApiKey, file: &Attachment<'_>) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_attach_file($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file.file,
+            Json(file.attributes),
+            Json(file.chunking),
+            file.text,
+            file.chunks,
+            file.embeddings,
+            file.error.map(Json),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Lists a file that does not exist as a failed file of the store.
+    pub async fn attach_missing_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_attach_missing_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Lists the files of a store.
+    pub async fn list_store_files(&self, store: &StoreId, key: &ApiKey, page: &Page) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_list_store_files($1, $2, $3, $4, $5, $6, $7, $8)",
+            store.number,
+            &store.text,
+            key.hash(),
+            page.limit,
+            &page.order,
+            page.after.as_deref(),
+            page.before.as_deref(),
+            page.filter.as_deref(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// One file of a store, or nothing when it is not attached.
+    pub async fn find_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Option<Raw>> {
+        let body: Option<Body> = call!(
+            self,
+            "SELECT vectorstore.api_find_store_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.map(Raw::from))
+    }
+
+    /// One file of a store.
+    pub async fn get_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Replaces the attributes of a file.
+    pub async fn update_store_file(
+        &self,
+        store: &StoreId,
+        key: &ApiKey,
+        file: &str,
+        attributes: &Value,
+    ) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_update_store_file($1, $2, $3, $4, $5)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+            Json(attributes),
+        )?;
+        Ok(body.into())
+    }
+
+    /// Takes a file out of a store.
+    pub async fn delete_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_delete_store_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// The parsed text of a file.
+    pub async fn store_file_content(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_store_file_content($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Inserts texts; those without a vector are embedded by the database.
+    pub async fn insert_embeddings(
+        &self,
+        store: &StoreId,
+        key: &ApiKey,
+        contents: &[&str],
+        embeddings: &[Option<Vector>],
+        metadata: &[Json<Value>],
+    ) -> Result<Vec<Box<RawValue>>> {
+        let Json(rows) = call!(
+            self,
+            "SELECT vectorstore.api_insert_embeddings($1, $2, $3, $4, $5, $6)",
+            store.number,
+            &store.text,
+            key.hash(),
+            contents,
+            embeddings,
+            metadata,
+        )?;
+        Ok(rows)
+    }
+}

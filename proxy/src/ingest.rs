@@ -1,0 +1,255 @@
+//! From a stored file to searchable chunks: read, decode, cut, embed, and one call that writes all of it.
+
+mod html;
+pub mod text;
+
+use pgvector::Vector;
+use serde_json::{Value, json};
+use vectorstore_core::chunk::{ChunkConfig, chunk};
+use vectorstore_core::model::Model;
+
+use crate::auth::ApiKey;
+use crate::db::{Attachment, FileParts, Raw};
+use crate::error::{Error, Result};
+use crate::extract::StoreId;
+use crate::fields::Fields;
+use crate::state::AppState;
+
+/// OpenAI's limit for one file.
+const MAX_TOKENS: usize = 5_000_000;
+
+/// Longest chunk that the database takes. Only thousands of tokens of blanks are longer.
+const MAX_CHUNK_BYTES: usize = 262_144;
+
+/// A token is at most a few characters of ordinary text: what is bigger than this cannot be within [`MAX_TOKENS`], or is
+/// not text. It also bounds the memory of one ingestion.
+const MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How a file is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strategy {
+    max_tokens: usize,
+    overlap_tokens: usize,
+}
+
+impl Default for Strategy {
+    /// What OpenAI calls `auto`.
+    fn default() -> Self {
+        Self { max_tokens: 800, overlap_tokens: 400 }
+    }
+}
+
+impl Strategy {
+    /// Reads `chunking_strategy`. The numbers may also stand beside `type`, as in OpenAI's guide.
+    pub fn read(fields: &Fields<'_>) -> Result<Self> {
+        let Some(strategy) = fields.object("chunking_strategy")? else { return Ok(Self::default()) };
+        let kind = strategy.required("type", strategy.string("type", usize::MAX)?)?;
+        match kind {
+            "auto" => Ok(Self::default()),
+            "static" => match strategy.object("static")? {
+                Some(inner) => Self::read_static(&inner),
+                None if strategy.has("max_chunk_size_tokens") => Self::read_static(&strategy),
+                None => Err(crate::fields::missing(&strategy.path("static"))),
+            },
+            other => {
+                let other: String = other.chars().take(64).collect();
+                let message = format!(
+                    "Invalid value: '{other}'. Supported values are: 'auto' and 'static'. This server has no model that other strategies could use."
+                );
+                Err(Error::invalid("invalid_value", strategy.path("type"), message))
+            }
+        }
+    }
+
+    fn read_static(fields: &Fields<'_>) -> Result<Self> {
+        let (size, overlap) = ("max_chunk_size_tokens", "chunk_overlap_tokens");
+        let max_tokens = fields.required(size, fields.integer(size, 100, 4096)?)?;
+        let overlap_tokens = fields.required(overlap, fields.integer(overlap, 0, max_tokens / 2)?)?;
+        Ok(Self { max_tokens: max_tokens as usize, overlap_tokens: overlap_tokens as usize })
+    }
+
+    /// The strategy as files report it.
+    pub fn to_json(self) -> Value {
+        json!({"type": "static", "static": {
+            "max_chunk_size_tokens": self.max_tokens, "chunk_overlap_tokens": self.overlap_tokens,
+        }})
+    }
+}
+
+/// A file cut and embedded.
+#[derive(Default)]
+struct Prepared {
+    text: String,
+    chunks: Vec<String>,
+    embeddings: Vec<Vector>,
+}
+
+/// Attaches a file to a store. What cannot be read as text is attached too, as `failed`.
+pub async fn attach(
+    state: &AppState,
+    key: &ApiKey,
+    store: &StoreId,
+    file: &str,
+    attributes: &Value,
+    strategy: Strategy,
+) -> Result<Raw> {
+    if let Some(same) = find_same(state, key, store, file, attributes, strategy).await? {
+        return Ok(same);
+    }
+    let parts = state.db().read_file(key, file).await?;
+    let prepared = prepare(state, key, parts, strategy).await?;
+    let (prepared, error) = match prepared {
+        Ok(prepared) => (prepared, None),
+        Err(problem) => (Prepared::default(), Some(problem.to_json())),
+    };
+    let attachment = Attachment {
+        file,
+        attributes,
+        chunking: &strategy.to_json(),
+        text: &prepared.text,
+        chunks: &prepared.chunks,
+        embeddings: &prepared.embeddings,
+        error: error.as_ref(),
+    };
+    state.db().attach_file(store, key, &attachment).await
+}
+
+/// The file as it is attached already, when nothing about it would change.
+async fn find_same(
+    state: &AppState,
+    key: &ApiKey,
+    store: &StoreId,
+    file: &str,
+    attributes: &Value,
+    strategy: Strategy,
+) -> Result<Option<Raw>> {
+    // Also checks key and store, and that the store's vectors come from our model.
+    let context = state.db().store_context(store, key).await?;
+    if context["embedding_model"] != "local" {
+        let message = "Files can only be attached to vector stores with the embedding model 'local'.";
+        return Err(Error::invalid("invalid_value", "vector_store_id", message));
+    }
+    let Some(found) = state.db().find_store_file(store, key, file).await? else { return Ok(None) };
+    let object: Value =
+        serde_json::from_str(found.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
+    let same = object["status"] == "completed"
+        && object["attributes"] == *attributes
+        && object["chunking_strategy"] == strategy.to_json();
+    Ok(same.then_some(found))
+}
+
+async fn prepare(
+    state: &AppState,
+    key: &ApiKey,
+    file: FileParts,
+    strategy: Strategy,
+) -> Result<std::result::Result<Prepared, text::Problem>> {
+    let Some(kind) = text::kind_of(&file.filename) else {
+        return Ok(Err(text::Problem::unsupported(&file.filename)));
+    };
+    if file.bytes > MAX_TEXT_BYTES {
+        return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_TEXT_BYTES} bytes."))));
+    }
+    let Some(model) = state.model().cloned() else {
+        return Err(Error::Unavailable("no embedding model is configured".into()));
+    };
+    let mut bytes = Vec::with_capacity(file.bytes as usize);
+    for part in 0..file.parts {
+        bytes.extend(state.db().read_file_part(key, &file.id, part).await?);
+    }
+    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await
+}
+
+fn cut_and_embed(
+    model: &Model,
+    kind: text::Kind,
+    bytes: Vec<u8>,
+    strategy: Strategy,
+) -> std::result::Result<Prepared, text::Problem> {
+    let text = text::extract(kind, bytes)?;
+    let config = ChunkConfig { max_tokens: strategy.max_tokens, overlap_tokens: strategy.overlap_tokens };
+    let pieces =
+        chunk(&text, config, kind.chunking()).map_err(|error| text::Problem::invalid(error.to_string()))?;
+    if pieces.iter().map(|piece| piece.tokens).sum::<usize>() > 2 * MAX_TOKENS {
+        return Err(text::Problem::invalid(format!("The file has more than {MAX_TOKENS} tokens.")));
+    }
+    let (mut chunks, mut embeddings) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
+    for piece in pieces {
+        let chunk = &text[piece.start..piece.end];
+        if chunk.len() > MAX_CHUNK_BYTES {
+            return Err(text::Problem::invalid(format!(
+                "A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes."
+            )));
+        }
+        let embedding = model.embed(chunk);
+        // A piece without words has no direction: it could never be found, and the database refuses it.
+        if embedding.iter().any(|x| *x != 0.0) {
+            chunks.push(chunk.to_owned());
+            embeddings.push(Vector::from(embedding));
+        }
+    }
+    if chunks.is_empty() {
+        return Err(text::Problem::invalid("The file contains no text.".into()));
+    }
+    Ok(Prepared { text, chunks, embeddings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> std::result::Result<Strategy, String> {
+        let body = json!({"chunking_strategy": value});
+        Strategy::read(&Fields::root(body.as_object().unwrap()))
+            .map_err(|error| error.body("r")["error"]["param"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_default_is_auto() {
+        let auto = Strategy { max_tokens: 800, overlap_tokens: 400 };
+        assert_eq!(read(Value::Null), Ok(auto));
+        assert_eq!(read(json!({"type": "auto"})), Ok(auto));
+        assert_eq!(auto.to_json()["static"]["max_chunk_size_tokens"], 800);
+    }
+
+    #[test]
+    fn numbers_may_stand_inside_or_beside() {
+        let numbers = json!({"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 50});
+        let expected = Ok(Strategy { max_tokens: 100, overlap_tokens: 50 });
+        assert_eq!(read(json!({"type": "static", "static": numbers})), expected);
+        assert_eq!(
+            read(json!({"type": "static", "max_chunk_size_tokens": 100, "chunk_overlap_tokens": 50})),
+            expected
+        );
+    }
+
+    #[test]
+    fn bounds_are_checked() {
+        let read = |size: i64, overlap: i64| {
+            read(
+                json!({"type": "static", "static": {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}}),
+            )
+        };
+        assert!(read(4096, 2048).is_ok() && read(100, 0).is_ok());
+        for (size, overlap, field) in [
+            (99, 0, "max_chunk_size_tokens"),
+            (4097, 0, "max_chunk_size_tokens"),
+            (100, 51, "chunk_overlap_tokens"),
+            (100, -1, "chunk_overlap_tokens"),
+        ] {
+            assert_eq!(read(size, overlap), Err(format!("chunking_strategy.static.{field}")));
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        assert_eq!(read(json!({"type": "contextual"})), Err("chunking_strategy.type".into()));
+        assert_eq!(read(json!({})), Err("chunking_strategy.type".into()));
+        assert_eq!(read(json!({"type": "static"})), Err("chunking_strategy.static".into()));
+        assert_eq!(read(json!("auto")), Err("chunking_strategy".into()));
+        assert_eq!(
+            read(json!({"type": "static", "static": {"max_chunk_size_tokens": 800}})),
+            Err("chunking_strategy.static.chunk_overlap_tokens".into())
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! `vectorstore-proxy`: parses the command line and calls the library.
+
+use std::error::Error;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use vectorstore_proxy::config::{Cli, Command, Config, KeyCommand, LogFormat};
+use vectorstore_proxy::{auth, load, openapi, serve};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(config) => {
+            start_log(&config)?;
+            serve::run(config).await
+        }
+        Command::Key(KeyCommand::New) => {
+            let (key, hash) = auth::new_key()?;
+            println!("key={key}\nsha256={hash}");
+            Ok(())
+        }
+        Command::Openapi => {
+            print!("{}", openapi::to_json()?);
+            Ok(())
+        }
+        Command::Load(args) => load::run(args).await,
+    }
+}
+
+fn start_log(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.log)?)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
+        LogFormat::Pretty => log.try_init(),
+    }
+}

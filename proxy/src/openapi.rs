@@ -1,0 +1,111 @@
+//! The parts of the OpenAPI document that are not said by handlers and schemas.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use crate::model::ErrorResponse;
+
+/// Head of the document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "vectorstore",
+        description = "OpenAI-compatible vector stores in PostgreSQL. All paths also work without `/v1`.",
+    ),
+    security(("bearer" = [])),
+    modifiers(&Bearer),
+    tags(
+        (name = "vector stores", description = "Create and search vector stores"),
+        (name = "vector store files", description = "Attach files to vector stores"),
+        (name = "files", description = "Upload files"),
+        (name = "embeddings", description = "Embed texts with the local model"),
+        (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),
+        (name = "health", description = "For load balancers and orchestrators"),
+    )
+)]
+pub struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// What every operation may answer instead of success.
+#[derive(IntoResponses)]
+pub enum Failures {
+    /// A parameter is wrong; `param` names it
+    #[response(status = 400)]
+    BadRequest(ErrorResponse),
+    /// The API key is missing or wrong
+    #[response(status = 401)]
+    Unauthorized(ErrorResponse),
+    /// The API key does not allow it
+    #[response(status = 403)]
+    Forbidden(ErrorResponse),
+    /// It does not exist, or belongs to somebody else
+    #[response(status = 404)]
+    NotFound(ErrorResponse),
+    /// It exists already
+    #[response(status = 409)]
+    Conflict(ErrorResponse),
+    /// The body is too large
+    #[response(status = 413)]
+    TooLarge(ErrorResponse),
+    /// Too many requests, or the quota is used up
+    #[response(status = 429)]
+    TooMany(ErrorResponse),
+    /// A fault of the server
+    #[response(status = 500)]
+    Fault(ErrorResponse),
+    /// The server cannot answer right now; see `Retry-After`
+    #[response(status = 503)]
+    Unavailable(ErrorResponse),
+    /// It took too long
+    #[response(status = 504)]
+    Timeout(ErrorResponse),
+}
+
+/// The whole document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    crate::router::parts().1
+}
+
+/// The document as it is printed and committed.
+pub fn to_json() -> serde_json::Result<String> {
+    document().to_pretty_json().map(|json| json + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regenerate with `cargo run -p vectorstore-proxy -- openapi > proxy/openapi.json`.
+    #[test]
+    fn the_committed_document_is_current() {
+        let committed = include_str!("../openapi.json");
+        assert!(committed == to_json().unwrap(), "proxy/openapi.json is not current");
+    }
+
+    #[test]
+    fn operation_ids_are_unique_and_every_operation_but_health_needs_the_key() {
+        let document: serde_json::Value = serde_json::from_str(&to_json().unwrap()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut ids = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for operation in operations.as_object().unwrap().values() {
+                ids.push(operation["operationId"].as_str().unwrap().to_owned());
+                let open = operation["security"] == serde_json::json!([{}]);
+                assert_eq!(open, !path.starts_with("/v1/"), "{path}");
+            }
+        }
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        assert!(count >= 20, "{count}");
+    }
+}

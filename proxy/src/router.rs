@@ -1,0 +1,76 @@
+//! Every route and every layer, on one page.
+
+use axum::Router;
+use axum::routing::get;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::openapi::Document;
+use crate::respond::{method_not_allowed, not_found, panicked, respond};
+use crate::routes::{embeddings, files, health, litellm, search, store_files, stores};
+use crate::state::AppState;
+
+/// What needs an API key. A handler gets it by naming [`crate::auth::ApiKey`] among its arguments.
+#[rustfmt::skip]
+fn api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        // /vector_stores, /vector_stores/{vector_store_id}
+        .routes(routes!(stores::create_vector_store, stores::list_vector_stores))
+        .routes(routes!(stores::retrieve_vector_store, stores::modify_vector_store, stores::delete_vector_store))
+        // /vector_stores/{vector_store_id}/search
+        .routes(routes!(search::search_vector_store))
+        // /vector_stores/{vector_store_id}/files, .../{file_id}, .../{file_id}/content
+        .routes(routes!(store_files::create_vector_store_file, store_files::list_vector_store_files))
+        .routes(routes!(store_files::retrieve_vector_store_file, store_files::modify_vector_store_file, store_files::delete_vector_store_file))
+        .routes(routes!(store_files::retrieve_vector_store_file_content))
+        // /vector_stores/{vector_store_id}/embeddings, .../batch
+        .routes(routes!(litellm::create_vector_store_embedding))
+        .routes(routes!(litellm::create_vector_store_embedding_batch))
+        // /files, /files/{file_id}, /files/{file_id}/content
+        .routes(routes!(files::create_file, files::list_files))
+        .routes(routes!(files::retrieve_file, files::delete_file))
+        .routes(routes!(files::download_file))
+        // /embeddings, /models
+        .routes(routes!(embeddings::create_embedding))
+        .routes(routes!(embeddings::list_models))
+}
+
+/// What needs none.
+fn open() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(health::ready))
+}
+
+/// The routes and the document that describes them.
+pub(crate) fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    let (routes, document) =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(open()).nest("/v1", api()).split_for_parts();
+    let routes = routes
+        // The same API without the prefix, as litellm-pgvector serves it.
+        .merge(api().split_for_parts().0)
+        .route("/livez", get(health::health))
+        .route("/readyz", get(health::ready))
+        .route("/v1/health", get(health::health));
+    (routes, document)
+}
+
+/// The service.
+pub fn build_router(state: AppState) -> Router {
+    let (routes, document) = parts();
+    routes
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(
+            // From the outside to the inside.
+            ServiceBuilder::new()
+                .layer(SetSensitiveRequestHeadersLayer::new([axum::http::header::AUTHORIZATION]))
+                .layer(axum::middleware::from_fn(respond))
+                .layer(CatchPanicLayer::custom(panicked)),
+        )
+        .with_state(state)
+}

@@ -1,0 +1,9 @@
+//! The handlers: read the request, make one call, wrap the answer.
+
+pub mod embeddings;
+pub mod files;
+pub mod health;
+pub mod litellm;
+pub mod search;
+pub mod store_files;
+pub mod stores;
