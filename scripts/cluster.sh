@@ -142,9 +142,13 @@ superuser_url() { # database
   printf 'postgresql://vectorstore:%s@127.0.0.1:%s/%s\n' "$(secret "$SECRETS/superuser")" "$PGPORT_NOW" "$1"
 }
 
-# Makes the superuser's password be the one on file.
+# Makes the superuser's password be the one on file. Its search_path is pinned because the usual one begins with
+# the schema named like the user: tables of the user's own would be created among those of the extension.
 cluster_password() {
-  printf "ALTER ROLE vectorstore PASSWORD '%s';\n" "$(secret "$SECRETS/superuser")" | vs_psql postgres
+  vs_psql postgres <<SQL
+ALTER ROLE vectorstore PASSWORD '$(secret "$SECRETS/superuser")';
+ALTER ROLE vectorstore SET search_path = public;
+SQL
 }
 
 # Makes a database ready to serve: the extension at its newest version, the proxy's login role.

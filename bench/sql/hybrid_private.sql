@@ -1,9 +1,10 @@
--- By hand, but with the store's own functions in Rust.
+-- By hand, but with the extension's own functions in Rust. The sub-select hides the query from the planner, which
+-- would take @@ over the whole table for cheaper than the index.
 WITH keyword AS MATERIALIZED (
     SELECT vectorstore._bm25_top(d.chunk_id, d.tsv, true, $6::text::tsvector, c.chunks, c.tokens::float8 / nullif(c.chunks, 0), 100) AS top,
            min(c.tokens::float8 / nullif(c.chunks, 0)) AS average
     FROM vectorstore.store_counters c JOIN vectorstore.embeddings d ON d.store_id = c.store_id
-    WHERE c.store_id = $1 AND d.tsv @@ $5::text::tsquery
+    WHERE c.store_id = $1 AND d.tsv @@ (SELECT $5::text::tsquery)
 ), candidates AS MATERIALIZED (
     (SELECT unnest((k.top).chunk_ids) AS chunk_id FROM keyword k)
     UNION

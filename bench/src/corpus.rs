@@ -37,7 +37,10 @@ impl Corpus {
     pub fn made_up(text: &str, passages: usize, queries: usize, seed: u64) -> Result<Self, crate::Error> {
         let words = vocabulary(text);
         if words.len() < 200 {
-            return Err(crate::Error::Setup(format!("{} different words are too few for a corpus", words.len())));
+            return Err(crate::Error::Setup(format!(
+                "{} different words are too few for a corpus",
+                words.len()
+            )));
         }
         let zipf = Zipf::new(words.len());
         let mut random = Random::new(seed, 1);
@@ -49,7 +52,11 @@ impl Corpus {
             let mut sentences: Vec<Vec<&str>> = Vec::new();
             while sentences.iter().map(Vec::len).sum::<usize>() < length {
                 let sentence = (0..8 + random.below(13)).map(|_| {
-                    let word = if random.below(3) == 0 { topic[random.below(topic.len())] } else { zipf.draw(random) };
+                    let word = if random.below(3) == 0 {
+                        topic[random.below(topic.len())]
+                    } else {
+                        zipf.draw(random)
+                    };
                     words[word].as_str()
                 });
                 sentences.push(sentence.collect());

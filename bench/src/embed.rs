@@ -19,7 +19,9 @@ pub async fn measure(connection: &mut Connection) -> Result<Row, Error> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     // One round more: the first one maps the model and does not count.
     for round in 0..=ROUNDS {
-        let full = time(connection, "SELECT count(vs_embed($1 || ' ' || i)) FROM generate_series(1, $2) AS i").await?;
+        let full =
+            time(connection, "SELECT count(vs_embed($1 || ' ' || i)) FROM generate_series(1, $2) AS i")
+                .await?;
         let empty = time(connection, "SELECT count($1 || ' ' || i) FROM generate_series(1, $2) AS i").await?;
         if round > 0 {
             with.push(full);

@@ -23,7 +23,8 @@ impl Client {
     pub fn new(base: &str, key: &str) -> Result<Self, Error> {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).tcp_nodelay(true).build()?;
+        let http =
+            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).tcp_nodelay(true).build()?;
         Ok(Self { http, base: base.trim_end_matches('/').into(), key: key.into() })
     }
 
@@ -50,7 +51,8 @@ impl Field<'_> {
     /// Both ways must give the same texts with the same scores.
     async fn check(&mut self) -> Result<(), Error> {
         for query in self.queries {
-            let body: serde_json::Value = serde_json::from_slice(&self.client.search(self.store, query).await?)?;
+            let body: serde_json::Value =
+                serde_json::from_slice(&self.client.search(self.store, query).await?)?;
             let by_http: Option<Vec<(String, f64)>> = body["data"].as_array().and_then(|data| {
                 let hit = |hit: &serde_json::Value| {
                     Some((hit["content"][0]["text"].as_str()?.to_owned(), hit["score"].as_f64()?))

@@ -51,7 +51,8 @@ pub async fn measure(connection: &mut Connection, source: &Store, options: &Opti
 
     let rates = seconds.map(|seconds| rows as f64 / seconds);
     let best = if rates[1] >= rates[2] { 1 } else { 2 };
-    let all: serde_json::Map<_, _> = WAYS.iter().zip(rates).map(|(way, rate)| (way.to_string(), json!(rate))).collect();
+    let all: serde_json::Map<_, _> =
+        WAYS.iter().zip(rates).map(|(way, rate)| (way.to_string(), json!(rate))).collect();
     Ok(Row {
         name: format!("vs_upsert, {rows} rows"),
         unit: "rows/s",
@@ -115,7 +116,12 @@ async fn insert_from_arrays(
     Ok(())
 }
 
-async fn insert_values(connection: &mut Connection, store: &Store, tenant: i64, batch: &Batch) -> Result<(), Error> {
+async fn insert_values(
+    connection: &mut Connection,
+    store: &Store,
+    tenant: i64,
+    batch: &Batch,
+) -> Result<(), Error> {
     let mut insert = QueryBuilder::<Postgres>::new(
         "INSERT INTO vectorstore.embeddings (store_id, tenant_id, language, id, content, embedding, metadata) ",
     );
@@ -146,7 +152,10 @@ async fn check(connection: &mut Connection, stores: &[Store], rows: usize) -> Re
         .fetch_one(&mut *connection)
         .await?;
         if found.0 != rows as i64 || expected.as_ref().is_some_and(|first| *first != found) {
-            return Err(Error::Different(format!("store {} holds {found:?}, expected {expected:?}", store.id)));
+            return Err(Error::Different(format!(
+                "store {} holds {found:?}, expected {expected:?}",
+                store.id
+            )));
         }
         expected = Some(found);
     }

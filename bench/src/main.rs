@@ -165,7 +165,8 @@ fn read_corpus(options: &Options) -> Result<Corpus, Error> {
     // The order of a folder is not the same everywhere.
     files.sort();
     let mut text = String::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "md" || kind == "txt")) {
+    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "md" || kind == "txt"))
+    {
         text.push_str(&std::fs::read_to_string(file)?);
     }
     Corpus::made_up(&text, options.passages, options.queries, options.seed)

@@ -198,7 +198,8 @@ fn difference(expected: &[(String, f64)], found: &[(String, f64)]) -> Option<Str
     }
     let last = expected.last()?.1;
     for (id, score) in expected {
-        let there = found.iter().any(|(other, other_score)| id == other && (score - other_score).abs() <= CLOSE);
+        let there =
+            found.iter().any(|(other, other_score)| id == other && (score - other_score).abs() <= CLOSE);
         if !there && (score - last).abs() > CLOSE {
             return Some(format!("{id} with the score {score} is missing"));
         }

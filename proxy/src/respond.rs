@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,12 +11,13 @@ use tracing::Instrument;
 
 use crate::auth;
 use crate::error::{Error, Failure};
+use crate::state::AppState;
 
 /// Headers beyond this size are refused here, with an error object; the HTTP library's own limit is far higher and its answer has no body.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// Answers a request through `next`.
-pub async fn respond(request: Request, next: Next) -> Response {
+pub async fn respond(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id();
     let method = request.method().clone();
@@ -46,6 +47,10 @@ pub async fn respond(request: Request, next: Next) -> Response {
     headers.insert("openai-processing-ms", HeaderValue::from(millis));
     headers.insert("openai-version", HeaderValue::from_static("2020-10-01"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if state.is_stopping() {
+        // The client's next request shall find another process.
+        headers.insert("connection", HeaderValue::from_static("close"));
+    }
 
     let status = response.status().as_u16();
     let route = route.as_deref().unwrap_or("unmatched");

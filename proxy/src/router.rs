@@ -69,7 +69,7 @@ pub fn build_router(state: AppState) -> Router {
             // From the outside to the inside.
             ServiceBuilder::new()
                 .layer(SetSensitiveRequestHeadersLayer::new([axum::http::header::AUTHORIZATION]))
-                .layer(axum::middleware::from_fn(respond))
+                .layer(axum::middleware::from_fn_with_state(state.clone(), respond))
                 .layer(CatchPanicLayer::custom(panicked)),
         )
         .with_state(state)

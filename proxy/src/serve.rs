@@ -3,16 +3,21 @@
 use std::error::Error;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use futures_util::FutureExt;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
 use crate::router::build_router;
 use crate::state::AppState;
+
+/// How long the requests of new connections may be under way: a connection on which nothing has come yet counts as idle,
+/// and is closed with all idle ones.
+const SETTLE: Duration = Duration::from_millis(250);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -42,46 +47,50 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     if at_once {
         return Ok(());
     }
+    // Clients whose connections wait in the listener's queue believe that they are connected.
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        serve(stream, &router, &connections);
+    }
     drop(listener);
+    tokio::time::sleep(SETTLE).await;
     tracing::info!(connections = connections.count(), "waiting for requests in flight");
     tokio::select! {
         () = connections.shutdown() => tracing::info!("stopped"),
-        () = tokio::time::sleep(STOP_TIMEOUT.saturating_sub(drain)) => tracing::warn!("stopped with requests in flight"),
+        () = tokio::time::sleep(STOP_TIMEOUT.saturating_sub(drain + SETTLE)) => tracing::warn!("stopped with requests in flight"),
         () = signals.recv() => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
 }
 
 async fn accept(listener: &TcpListener, router: &axum::Router, connections: &GracefulShutdown) {
-    let mut server = Builder::new(TokioExecutor::new());
-    // Without a timer, hyper waits for ever for the rest of a header.
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(30)))
-        .keep_alive_timeout(HEADER_TIMEOUT)
-        .max_concurrent_streams(128);
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        match listener.accept().await {
+            Ok((stream, _)) => serve(stream, router, connections),
             Err(error) => {
                 // Out of file descriptors, say: wait for connections to end instead of spinning.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        }
     }
+}
+
+/// Serves HTTP/1 on a connection. HTTP/2 without TLS is for proxies, which speak HTTP/1 as well; to tell the two apart
+/// one must wait for the first bytes, and that wait has no timer.
+fn serve(stream: TcpStream, router: &axum::Router, connections: &GracefulShutdown) {
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router.clone());
+    let connection = Builder::new()
+        // Without a timer, hyper waits for ever for the rest of a header.
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    });
 }
 
 /// SIGTERM and SIGINT.

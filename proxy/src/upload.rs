@@ -62,7 +62,9 @@ impl Upload {
         max_bytes: u64,
         authorise: impl AsyncFnOnce() -> Result<()>,
     ) -> Result<Self> {
-        check_length(headers, max_bytes.saturating_add(MAX_HEADER_BYTES))?;
+        // The whole body may be a little larger than the file in it; the limit to be told is the file's.
+        check_length(headers, max_bytes.saturating_add(MAX_HEADER_BYTES))
+            .map_err(|_| Error::too_large(max_bytes))?;
         let content_type =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(content_type).map_err(|_| {

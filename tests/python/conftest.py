@@ -163,7 +163,7 @@ def collection(database):
 
 @pytest.fixture(scope="session")
 def proxy_program():
-    return read_setting("VS_PROXY")
+    return read_setting("VS_PROXY_BIN")
 
 
 @pytest.fixture(scope="session")
