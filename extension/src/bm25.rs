@@ -82,5 +82,8 @@ fn bm25_score(doc: TsVectorArg, query: TsVectorArg, idfs: Vec<f64>, average_leng
 /// Lexemes of the query that occur in the document.
 #[pg_extern(sql = false, immutable, parallel_safe, strict)]
 fn matched_terms(doc: TsVectorArg, query: TsVectorArg) -> Vec<String> {
-    bm25::matched(doc.get(), query.get()).into_iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+    bm25::matched(doc.get(), query.get())
+        .into_iter()
+        .map(|w| String::from_utf8_lossy(w).into_owned())
+        .collect()
 }

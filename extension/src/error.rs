@@ -45,12 +45,14 @@ impl From<Error> for ErrorReport {
             let detail = serde_json::json!({ "code": code, "param": param }).to_string();
             ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail)
         };
-        let no_model = || report(
-            Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "The local embedding model is not available on this server.".to_owned(),
-            None,
-            None,
-        );
+        let no_model = || {
+            report(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "The local embedding model is not available on this server.".to_owned(),
+                None,
+                None,
+            )
+        };
         match error {
             Error::Filter(e) => report(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE, e.message, Some(e.code), Some(&e.param)

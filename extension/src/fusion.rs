@@ -19,6 +19,11 @@ fn keyword_score(bm25: f64) -> f64 {
 
 /// Weighted mean of a vector score and a keyword score.
 #[pg_extern(sql = false, immutable, parallel_safe, strict)]
-fn fused_score(vector: f64, keyword: f64, vector_weight: f64, keyword_weight: f64) -> Result<f64, ErrorReport> {
+fn fused_score(
+    vector: f64,
+    keyword: f64,
+    vector_weight: f64,
+    keyword_weight: f64,
+) -> Result<f64, ErrorReport> {
     fusion::weighted(vector, keyword, vector_weight, keyword_weight).ok_or_else(|| Error::Weights.into())
 }

@@ -49,7 +49,8 @@ unsafe impl SqlTranslatable for TsVectorArg<'_> {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(TsVectorArg);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("tsvector"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("tsvector")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("tsvector")));
 }
 
 /// Number of tokens of a document: the length that BM25 works with.
@@ -64,7 +65,9 @@ fn any_of(query: TsVectorArg) -> Option<String> {
     let quoted: Vec<String> = query
         .get()
         .iter()
-        .map(|(word, _)| format!("'{}'", String::from_utf8_lossy(word).replace('\\', r"\\").replace('\'', "''")))
+        .map(|(word, _)| {
+            format!("'{}'", String::from_utf8_lossy(word).replace('\\', r"\\").replace('\'', "''"))
+        })
         .collect();
     (!quoted.is_empty()).then(|| quoted.join(" | "))
 }

@@ -25,12 +25,12 @@ BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
     WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('file-', p_file) AND f.id = p_file;
     IF number IS NULL THEN
-        PERFORM vectorstore._fail('P0002', format('No such File object: %s', vectorstore._shown(p_file)), NULL, 'id');
+        PERFORM vectorstore._fail_unknown('file-', p_file, 'id', format('No such File object: %s', vectorstore._shown(p_file)));
     END IF;
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._api_file(text, bigint) IS 'Number of the tenant''s file with this id; P0002 when there is none.';
+COMMENT ON FUNCTION vectorstore._api_file(text, bigint) IS 'Number of the tenant''s file with this id; P0002 when there is none, 22023 when the id is of another form.';
 
 CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpose text, p_expires_seconds integer) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -14,6 +14,11 @@ DECLARE
     vector_weight double precision := coalesce(p_vector_weight, 0.7);
     keyword_weight double precision := coalesce(p_keyword_weight, 0.3);
     threshold double precision := coalesce(p_score_threshold, 0);
+    query text;
+    run record;
+    queries text[] := '{}';
+    embeddings @extschema:vector@.vector[] := '{}';
+    modes text[] := '{}';
     data jsonb;
 BEGIN
     PERFORM vectorstore._require_active(number);
@@ -22,7 +27,17 @@ BEGIN
     ELSIF cardinality(p_queries) > 32 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''query'': array too long. Expected at most 32 queries.', 'array_above_max_length', 'query');
     END IF;
+    IF p_filter IS NOT NULL THEN
+        PERFORM vectorstore._filter_path(p_filter);
+    END IF;
     PERFORM vectorstore._touch(number);
+    -- Checked by statements of their own: inside the query below the plan would decide whether a check runs.
+    FOREACH query IN ARRAY coalesce(nullif(p_queries, '{}'), ARRAY[NULL::text]) LOOP
+        run := vectorstore._check_search(number, query, p_embedding, k, mode, vector_weight, keyword_weight, threshold);
+        queries := array_append(queries, run.query);
+        embeddings := array_append(embeddings, run.embedding);
+        modes := array_append(modes, run.mode);
+    END LOOP;
     -- Several queries: a chunk counts with its best score.
     SELECT jsonb_agg(jsonb_build_object(
             'file_id', coalesce(e.file_id, e.id), 'filename', coalesce(nullif(e.filename, ''), 'document.txt'),
@@ -34,9 +49,8 @@ BEGIN
     FROM (
         SELECT * FROM (
             SELECT DISTINCT ON (s.chunk_id) s.chunk_id, s.score, s.explain
-            FROM unnest(coalesce(nullif(p_queries, '{}'), ARRAY[NULL::text])) AS q(query)
-            CROSS JOIN LATERAL vectorstore._check_search(number, q.query, p_embedding, k, mode, vector_weight, keyword_weight, threshold) AS c
-            CROSS JOIN LATERAL vectorstore._search(number, c.query, c.embedding, k, c.mode, vector_weight, keyword_weight, p_filter, threshold, p_explain) AS s
+            FROM unnest(queries, embeddings, modes) AS q(query, embedding, mode)
+            CROSS JOIN LATERAL vectorstore._search(number, q.query, q.embedding, k, q.mode, vector_weight, keyword_weight, p_filter, threshold, p_explain) AS s
             ORDER BY s.chunk_id, s.score DESC
         ) best ORDER BY best.score DESC, best.chunk_id LIMIT k
     ) h

@@ -38,11 +38,16 @@ COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text) IS 'N
 CREATE FUNCTION vectorstore.api_find_store_file(p_store_id bigint, p_store text, p_key bytea, p_file text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    body jsonb := vectorstore._store_file_json(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_file);
 BEGIN
-    RETURN vectorstore._store_file_json(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_file);
+    IF body IS NULL AND NOT starts_with(p_file, 'file-') THEN
+        PERFORM vectorstore._fail_unknown('file-', p_file, 'file_id', '');
+    END IF;
+    RETURN body;
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_find_store_file(bigint, text, bytea, text) IS 'The file of the store, or NULL when it is not attached yet.';
+COMMENT ON FUNCTION vectorstore.api_find_store_file(bigint, text, bytea, text) IS 'The file of the store, or NULL when it is not attached yet; 22023 when the id is of another form.';
 
 -- Status, counts, text and chunks change together: completed means searchable.
 CREATE FUNCTION vectorstore.api_attach_file(

@@ -151,7 +151,8 @@ mod tests {
         let top = collect(&query, |_| true).top(4.0, 13.0 / 4.0, 10);
         let part = |tf: f64, len: f64| tf / (tf + 1.2 * (0.25 + 0.75 * len / 3.25));
         let idf = (1.0f64 + 2.5 / 2.5).ln();
-        let expected = [(1, idf * part(1.0, 6.0) * 3.0), (0, idf * part(2.0, 3.0)), (2, 2.0 * idf * part(3.0, 3.0))];
+        let expected =
+            [(1, idf * part(1.0, 6.0) * 3.0), (0, idf * part(2.0, 3.0)), (2, 2.0 * idf * part(3.0, 3.0))];
         for (id, score) in expected {
             let at = top.ids.iter().position(|&found| found == id).unwrap();
             assert!((top.scores[at] - score).abs() < 1e-12);
