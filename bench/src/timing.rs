@@ -28,12 +28,14 @@ pub async fn alternate(
     let mut times = vec![Vec::with_capacity(queries * rounds); count];
     let mut turn = Random::new(seed, 2);
     for round in 0..rounds {
-        let orders: Vec<Vec<usize>> =
-            (0..count).map(|c| Random::new(seed, (10 + round * count + c) as u64).order(queries)).collect();
-        for place in 0..queries {
+        let mut orders: Vec<_> = (0..count)
+            .map(|c| Random::new(seed, (10 + round * count + c) as u64).order(queries).into_iter())
+            .collect();
+        for _ in 0..queries {
             for contestant in turn.order(count) {
+                let Some(query) = orders[contestant].next() else { continue };
                 let begin = Instant::now();
-                contestants.answer(contestant, orders[contestant][place]).await?;
+                contestants.answer(contestant, query).await?;
                 times[contestant].push(begin.elapsed().as_secs_f64() * 1e3);
             }
         }
