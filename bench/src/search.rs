@@ -138,9 +138,10 @@ pub async fn measure(
     let mut field = Field { connection, store, queries, systems };
     field.check(trial).await?;
     let trial = timing::alternate(&mut field, trial, 1, options.seed).await?;
-    let best = (1..trial.len()).min_by(|&a, &b| trial[a].median.total_cmp(&trial[b].median)).unwrap_or(1);
+    let best =
+        (1..trial.len()).min_by(|&a, &b| trial[a].all.median.total_cmp(&trial[b].all.median)).unwrap_or(1);
     let tried: serde_json::Map<_, _> =
-        field.systems.iter().zip(&trial).map(|(s, t)| (s.name.clone(), json!(t.median))).collect();
+        field.systems.iter().zip(&trial).map(|(s, t)| (s.name.clone(), json!(t.all.median))).collect();
 
     let mut systems = vec![ours(), field.systems.swap_remove(best)];
     if let Some(sql) = mode.ours_from_text {
@@ -164,12 +165,12 @@ pub async fn measure(
         details: json!({ "ours": details_of(ours), "peer": details_of(peer), "more": details }),
     };
     let details = json!({ "peer": field.systems[1].name, "trial_medians": tried });
-    let mut rows = vec![row(name.clone(), times[0], times[1], Some(Bound::AtMost(BOUND)), details)];
-    for (system, &time) in field.systems.iter().zip(&times).skip(2) {
+    let mut rows = vec![row(name.clone(), times[0].all, times[1].all, Some(Bound::AtMost(BOUND)), details)];
+    for (system, time) in field.systems.iter().zip(&times).skip(2) {
         rows.push(if system.ours {
-            row(format!("{name}, {}", system.name), time, times[1], None, json!({}))
+            row(format!("{name}, {}", system.name), time.all, times[1].all, None, json!({}))
         } else {
-            row(format!("{name} : {}", system.name), times[0], time, None, json!({}))
+            row(format!("{name} : {}", system.name), times[0].all, time.all, None, json!({}))
         });
     }
     Ok(rows)

@@ -17,15 +17,23 @@ pub trait Contestants {
     fn answer(&mut self, contestant: usize, query: usize) -> Answer<'_>;
 }
 
+/// What one contestant took, in milliseconds.
+pub struct Times {
+    /// Of all answers.
+    pub all: Summary,
+    /// Median of each query's rounds, in the order of the queries.
+    pub by_query: Vec<f64>,
+}
+
 /// Milliseconds of each contestant.
 pub async fn alternate(
     contestants: &mut impl Contestants,
     queries: usize,
     rounds: usize,
     seed: u64,
-) -> Result<Vec<Summary>, Error> {
+) -> Result<Vec<Times>, Error> {
     let count = contestants.count();
-    let mut times = vec![Vec::with_capacity(queries * rounds); count];
+    let mut times = vec![vec![Vec::with_capacity(rounds); queries]; count];
     let mut turn = Random::new(seed, 2);
     for round in 0..rounds {
         let mut orders: Vec<_> = (0..count)
@@ -36,10 +44,14 @@ pub async fn alternate(
                 let Some(query) = orders[contestant].next() else { continue };
                 let begin = Instant::now();
                 contestants.answer(contestant, query).await?;
-                times[contestant].push(begin.elapsed().as_secs_f64() * 1e3);
+                times[contestant][query].push(begin.elapsed().as_secs_f64() * 1e3);
             }
         }
     }
-    let summaries: Option<Vec<_>> = times.iter().map(|series| Summary::of(series)).collect();
-    summaries.ok_or_else(|| Error::Setup("there was nothing to measure".into()))
+    let sum_up = |times: &Vec<Vec<f64>>| {
+        let by_query: Option<_> = times.iter().map(|series| Some(Summary::of(series)?.median)).collect();
+        Some(Times { all: Summary::of(&times.concat())?, by_query: by_query? })
+    };
+    let sums: Option<Vec<_>> = times.iter().map(sum_up).collect();
+    sums.ok_or_else(|| Error::Setup("there was nothing to measure".into()))
 }
