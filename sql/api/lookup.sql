@@ -36,6 +36,16 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._key_tenant(bytea) IS 'Tenant of an API key''s SHA-256; 28000 for an unknown, revoked or expired key.';
 
+-- For requests that need nothing else from the database.
+CREATE FUNCTION vectorstore.api_check_key(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._key_tenant(p_key) IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
+
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
 -- Another tenant's store looks like one that does not exist.
 CREATE FUNCTION vectorstore._api_store(p_store_id bigint, p_store text, p_tenant bigint) RETURNS bigint

@@ -112,20 +112,25 @@ COMMENT ON FUNCTION vectorstore._search(bigint, text, @extschema:vector@.vector,
     'Searches one store; best first, equal scores by chunk_id.';
 
 -- The keyword leg. The planner takes `@@` for a cheap operator and would test every row; a test costs microseconds
--- and the keyword index knows the answer, so sequential scans are ruled out here.
+-- and the keyword index knows the answer, so sequential scans are ruled out here. But that index holds the words of
+-- every store: a store that is a small part of the table is read whole by its key, and the aggregate passes over
+-- the rows without a term.
 CREATE FUNCTION vectorstore._keyword_hits(
     p_store_id bigint, terms tsvector, words tsquery, path jsonpath, virtual boolean,
     documents bigint, average double precision, depth integer
 ) RETURNS vectorstore.bm25_hits
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
 AS $$
+DECLARE
+    -- The table's size is -1 until it was first analysed: then the index is used.
+    by_key boolean := documents * 16 < (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'vectorstore.embeddings'::regclass);
 BEGIN
     RETURN (
         SELECT vectorstore._bm25_top(e.chunk_id, e.tsv,
             path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path,
             terms, documents, average, depth)
         FROM vectorstore.embeddings e
-        WHERE e.store_id = p_store_id AND e.tsv @@ words
+        WHERE e.store_id = p_store_id AND (by_key OR e.tsv @@ words)
     );
 END
 $$;

@@ -98,12 +98,24 @@ BEGIN
         usage_bytes bigint NOT NULL DEFAULT 0,
         -- The text as extracted, without the overlap of the chunks.
         content text,
+        batch_id bigint,
         created_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (store_id, id)
     );
     CREATE INDEX store_files_created ON vectorstore.store_files (store_id, created_at, id);
     -- Deleting a file takes it out of every store: the one look-up that does not know the store.
     CREATE INDEX store_files_file ON vectorstore.store_files (tenant_id, id);
+
+    -- Several files attached by one request.
+    CREATE TABLE vectorstore.file_batches (
+        store_id bigint NOT NULL,
+        batch_id bigint GENERATED ALWAYS AS IDENTITY,
+        tenant_id bigint NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        status text NOT NULL CHECK (status IN ('in_progress', 'completed', 'cancelled', 'failed')),
+        created_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (store_id, batch_id)
+    );
 
     -- The immutable function under the generated column. It is no member of the extension, so that DROP
     -- EXTENSION cannot take the column. Codes are stored and never change their meaning; 0 is no language.
@@ -241,6 +253,8 @@ BEGIN
     ALTER TABLE vectorstore.file_parts ADD FOREIGN KEY (tenant_id, file_id) REFERENCES vectorstore.files ON DELETE CASCADE;
     ALTER TABLE vectorstore.store_counters ADD FOREIGN KEY (store_id) REFERENCES vectorstore.stores ON DELETE CASCADE;
     ALTER TABLE vectorstore.store_files ADD FOREIGN KEY (store_id) REFERENCES vectorstore.stores ON DELETE CASCADE;
+    ALTER TABLE vectorstore.file_batches ADD FOREIGN KEY (store_id) REFERENCES vectorstore.stores ON DELETE CASCADE;
+    ALTER TABLE vectorstore.store_files ADD FOREIGN KEY (store_id, batch_id) REFERENCES vectorstore.file_batches;
     ALTER TABLE vectorstore.embeddings ADD FOREIGN KEY (store_id) REFERENCES vectorstore.stores ON DELETE CASCADE;
     ALTER TABLE vectorstore.embeddings ADD FOREIGN KEY (store_id, file_id) REFERENCES vectorstore.store_files ON DELETE CASCADE;
 
@@ -253,6 +267,7 @@ BEGIN
     ALTER TABLE vectorstore.files ENABLE ROW LEVEL SECURITY;
     ALTER TABLE vectorstore.file_parts ENABLE ROW LEVEL SECURITY;
     ALTER TABLE vectorstore.store_files ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE vectorstore.file_batches ENABLE ROW LEVEL SECURITY;
     ALTER TABLE vectorstore.embeddings ENABLE ROW LEVEL SECURITY;
 
     REVOKE ALL ON FUNCTION vectorstore.document_tsv(smallint, text), vectorstore.count_embeddings(),
@@ -266,6 +281,7 @@ BEGIN
     COMMENT ON TABLE vectorstore.files IS 'Uploaded files; their bytes are in file_parts.';
     COMMENT ON TABLE vectorstore.file_parts IS 'Bytes of files, in order of part.';
     COMMENT ON TABLE vectorstore.store_files IS 'Files attached to stores.';
+    COMMENT ON TABLE vectorstore.file_batches IS 'Batches of files attached to stores.';
     COMMENT ON TABLE vectorstore.embeddings IS 'Chunks of text with their vectors, lexemes and metadata.';
 
     INSERT INTO vectorstore.tenants (id, name) VALUES ('default', 'Default');

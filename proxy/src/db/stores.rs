@@ -100,8 +100,7 @@ impl Db {
 
     /// Fails unless the key is valid: for requests that need nothing else from the database.
     pub async fn check_key(&self, key: &ApiKey) -> Result<()> {
-        let _: Body =
-            call!(self, "SELECT vectorstore.api_list_vector_stores($1, 1, 'desc', NULL, NULL)", key.hash())?;
+        let _: bool = call!(self, "SELECT vectorstore.api_check_key($1)", key.hash())?;
         Ok(())
     }
 

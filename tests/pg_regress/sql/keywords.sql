@@ -28,7 +28,9 @@ SELECT count(*) FROM vs_search('verse', 'please tell me everything that you know
 -- Statistics are those of the store: another store's texts change nothing.
 CREATE TEMP TABLE before AS SELECT id, score FROM vs_search('verse', 'cat', mode => 'keyword_only');
 SELECT vs_create_store('noise', embedding_model => 'none', dimensions => 1) IS NOT NULL AS created;
-SELECT cardinality(vs_upsert('noise', array_fill('cat'::text, ARRAY[50]), embeddings => array_fill('[1]'::vector, ARRAY[50])));
+SELECT cardinality(vs_upsert('noise', array_fill('cat'::text, ARRAY[500]), embeddings => array_fill('[1]'::vector, ARRAY[500])));
+-- Now the store is a small part of the table, and read by its key instead of the keyword index.
+ANALYZE vectorstore.embeddings;
 SELECT bool_and(b.score = a.score) AS unchanged, count(*) FROM before b JOIN vs_search('verse', 'cat', mode => 'keyword_only') a USING (id);
 SELECT vs_delete_store('noise'), vs_delete_store('verse');
 -- Languages stem their own words.
