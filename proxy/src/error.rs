@@ -73,14 +73,6 @@ impl Error {
         Self::Client(Box::new(error))
     }
 
-    /// As [`Error::invalid`] where the code is made by another crate.
-    pub fn invalid_owned(code: String, param: String, message: String) -> Self {
-        let mut error = Self::client(StatusCode::BAD_REQUEST, message);
-        error.code = Some(Cow::Owned(code));
-        error.param = Some(param);
-        Self::Client(Box::new(error))
-    }
-
     /// The body as a whole is unusable: status 400 without `param`.
     pub fn bad_body(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, message)
@@ -104,11 +96,6 @@ impl Error {
         let message = "You didn't provide an API key. You need to provide your API key in an Authorization \
                        header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).";
         Self::plain(StatusCode::UNAUTHORIZED, message)
-    }
-
-    /// Whether this is a 404 of the database.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Client(error) if error.status == StatusCode::NOT_FOUND)
     }
 
     /// Translates an error that the database raised. Only an error with our JSON in DETAIL is one of ours and may be shown.

@@ -48,7 +48,7 @@ fn our_own_error_is_shown_whole() {
     let error =
         Error::from_sqlstate("P0002", "No such File object: f", Some(r#"{"code": null, "param": "id"}"#));
     assert_eq!(error.body("req_1")["error"]["code"], Value::Null);
-    assert!(error.is_not_found());
+    assert_eq!(error.status(), StatusCode::NOT_FOUND);
 }
 
 #[test]

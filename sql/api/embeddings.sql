@@ -21,8 +21,6 @@ BEGIN
     SELECT s.dimensions, s.name, s.embedding_model INTO store FROM vectorstore.stores s WHERE s.store_id = p_store_id;
     IF items = 0 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''embeddings'': empty array. Expected at least one item.', 'empty_array', 'embeddings');
-    ELSIF items > 10000 THEN
-        PERFORM vectorstore._fail('22023', format('Invalid ''embeddings'': array too long. Expected at most 10000 items, but got %s.', items), 'array_above_max_length', 'embeddings');
     ELSIF cardinality(ids) <> items OR cardinality(embeddings) <> items OR cardinality(metadata) <> items THEN
         PERFORM vectorstore._fail('22023', 'The arrays must have one item for each content.', 'invalid_value', 'embeddings');
     END IF;
@@ -87,6 +85,9 @@ DECLARE
     store record;
     done text[];
 BEGIN
+    IF cardinality(contents) > 10000 THEN
+        PERFORM vectorstore._fail('22023', format('Invalid ''embeddings'': array too long. Expected at most 10000 items, but got %s.', cardinality(contents)), 'array_above_max_length', 'embeddings');
+    END IF;
     PERFORM vectorstore._check_embeddings(p_store_id, contents, ids, embeddings, metadata);
     PERFORM vectorstore._require_active(p_store_id);
     SELECT s.tenant_id, s.language INTO store FROM vectorstore.stores s WHERE s.store_id = p_store_id;

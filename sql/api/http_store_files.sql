@@ -68,7 +68,7 @@ BEGIN
     SELECT f.filename INTO source FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = vectorstore._api_file(p_file, tenant);
     SELECT s.language INTO store FROM vectorstore.stores s WHERE s.store_id = number;
     IF coalesce(cardinality(p_chunks), 0) > 0 THEN
-        PERFORM vectorstore._check_embeddings(number, p_chunks[1:10000], NULL, p_embeddings[1:10000], NULL);
+        PERFORM vectorstore._check_embeddings(number, p_chunks, NULL, p_embeddings, NULL);
         SELECT sum(octet_length(u.content) + 4 * @extschema:vector@.vector_dims(u.embedding)) INTO usage
         FROM unnest(p_chunks, p_embeddings) AS u(content, embedding);
     END IF;

@@ -42,6 +42,9 @@ SELECT body->'data'->0->>'id' = :'file' AS file, body->'has_more' FROM vectorsto
 SELECT body->'file_counts' FROM vectorstore.api_get_vector_store(:n, :'id', :key) body;
 \set VERBOSITY terse
 SELECT vectorstore.api_attach_file(:n, :'id', :key, 'file-unknown', NULL, :'strategy', '', NULL, NULL, NULL);
+-- A long file is checked to its last chunk.
+SELECT vectorstore.api_attach_file(:n, :'id', :key, :'file', NULL, :'strategy', '', array_fill('x'::text, ARRAY[10001]),
+    array_fill('[1,0]'::vector, ARRAY[10000]) || '[1,0,0]'::vector, NULL);
 SELECT vectorstore.api_list_store_files(:n, :'id', :key, NULL, NULL, NULL, NULL, 'odd');
 SELECT vectorstore.api_create_file(:key, 'x.txt', 'party', '', NULL);
 SELECT vectorstore.api_create_file(:key, 'x.txt', 'batch', '', 10);
