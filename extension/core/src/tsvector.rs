@@ -48,6 +48,25 @@ impl<'a> TsVector<'a> {
         Some((word, u32::from(u16::from_le_bytes([count[0], count[1]])).max(1)))
     }
 
+    /// Index of a lexeme.
+    pub fn find(&self, word: &[u8]) -> Option<usize> {
+        match self.count_from(0, word) {
+            (0, _) => None,
+            (_, next) => Some(next - 1),
+        }
+    }
+
+    /// Positions of the lexeme at `index` in the text, ascending, from 1 on; the two highest bits of what is stored
+    /// are its weight and are taken off.
+    pub fn positions(self, index: usize) -> impl Iterator<Item = u16> + 'a {
+        let stored = self.entry(index).filter(|entry| entry & 1 == 1).and_then(|entry| {
+            let at = ((entry >> 12) as usize + (entry >> 1 & 0x7ff) as usize).next_multiple_of(2);
+            let count = u16::from_le_bytes(*self.lexemes.get(at..)?.first_chunk()?);
+            self.lexemes.get(at + 2..at + 2 + 2 * usize::from(count))
+        });
+        stored.unwrap_or_default().as_chunks().0.iter().map(|position| u16::from_le_bytes(*position) & 0x3fff)
+    }
+
     /// All lexemes with their counts, in byte order.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], u32)> {
         (0..self.len()).filter_map(move |index| self.get(index))
@@ -118,6 +137,10 @@ mod tests {
         assert_eq!(doc.len(), 4);
         assert_eq!(doc.iter().map(|(_, n)| n).collect::<Vec<_>>(), [1, 1, 2, 3]);
         assert_eq!(doc.total(), 7);
+        assert_eq!(doc.find(b"vector"), Some(3));
+        assert_eq!(doc.find(b"vectors"), None);
+        assert_eq!(doc.positions(3).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(doc.positions(1).count() + doc.positions(9).count(), 0);
         assert_eq!(doc.count_from(0, b"store").0, 2);
         assert_eq!(doc.count_from(0, b"stores").0, 0);
         let (count, next) = doc.count_from(0, b"a");

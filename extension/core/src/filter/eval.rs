@@ -2,45 +2,44 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use super::{Attributes, Found, Node, Op, Scalar};
 
-use super::{Node, Op, Scalar, number};
-
-pub(super) fn matches(node: &Node, metadata: &Value) -> bool {
+pub(super) fn passes(node: &Node, row: &impl Attributes) -> bool {
     match node {
         Node::Compare { key, op, value } => {
-            let found = metadata.get(key);
+            let found = row.get(key);
+            let order = || order(found.as_ref(), value);
             match op {
-                Op::Eq => equals(found, value),
-                Op::Ne => !equals(found, value),
-                Op::Gt => order(found, value).is_some_and(Ordering::is_gt),
-                Op::Gte => order(found, value).is_some_and(Ordering::is_ge),
-                Op::Lt => order(found, value).is_some_and(Ordering::is_lt),
-                Op::Lte => order(found, value).is_some_and(Ordering::is_le),
+                Op::Eq => equals(found.as_ref(), value),
+                Op::Ne => !equals(found.as_ref(), value),
+                Op::Gt => order().is_some_and(Ordering::is_gt),
+                Op::Gte => order().is_some_and(Ordering::is_ge),
+                Op::Lt => order().is_some_and(Ordering::is_lt),
+                Op::Lte => order().is_some_and(Ordering::is_le),
             }
         }
         Node::Member { key, negated, values } => {
-            let found = metadata.get(key);
-            values.iter().any(|value| equals(found, value)) != *negated
+            let found = row.get(key);
+            values.iter().any(|value| equals(found.as_ref(), value)) != *negated
         }
-        Node::All(nodes) => nodes.iter().all(|node| matches(node, metadata)),
-        Node::Any(nodes) => nodes.iter().any(|node| matches(node, metadata)),
+        Node::All(nodes) => nodes.iter().all(|node| passes(node, row)),
+        Node::Any(nodes) => nodes.iter().any(|node| passes(node, row)),
     }
 }
 
-fn equals(found: Option<&Value>, wanted: &Scalar) -> bool {
+fn equals(found: Option<&Found<'_>>, wanted: &Scalar) -> bool {
     match (found, wanted) {
-        (Some(Value::Bool(found)), Scalar::Bool(wanted)) => found == wanted,
+        (Some(Found::Bool(found)), Scalar::Bool(wanted)) => found == wanted,
         _ => order(found, wanted) == Some(Ordering::Equal),
     }
 }
 
 /// None for everything that has no order: other types, mixed types, a missing key.
-fn order(found: Option<&Value>, wanted: &Scalar) -> Option<Ordering> {
+fn order(found: Option<&Found<'_>>, wanted: &Scalar) -> Option<Ordering> {
     match (found?, wanted) {
-        (Value::Number(found), Scalar::Number(wanted)) => Some(number::compare(found, wanted)),
+        (Found::Number(found), Scalar::Number(wanted)) => Some(found.cmp(&wanted.decimal)),
         // Rust orders strings by their UTF-8 bytes, which is the order of code points.
-        (Value::String(found), Scalar::String(wanted)) => Some(found.as_str().cmp(wanted)),
+        (Found::String(found), Scalar::String(wanted)) => Some(found.as_ref().cmp(wanted)),
         _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! The filters of the search API: comparisons (`{"type":"eq","key":"topic","value":"ai"}`), compounds
 //! (`{"type":"and","filters":[..]}`) and flat maps (`{"topic":"ai"}`), over one metadata object.
 //!
-//! A filter is evaluated in two places that must agree: in Postgres, as the jsonpath of [`Filter::to_jsonpath`],
-//! and in Rust, by [`Filter::matches`]. What both of them do:
+//! A filter is evaluated in three places that must agree: in Postgres, as the jsonpath of [`Filter::to_jsonpath`],
+//! in Rust, by [`Filter::passes`], and on the columns of a segment
+//! ([`Columns::mask`](crate::segment::columns::Columns::mask)). What all of them do:
 //!
 //! * Types are strict: `"1"`, `1` and `true` are three different values. Numbers are the decimals they are
 //!   written as, so `1`, `1.0` and `10e-1` are equal, and 2^53 and 2^53 + 1 are not.
@@ -12,12 +13,18 @@
 //!   orderings are false, `ne` and `nin` true. Nothing is looked up inside arrays.
 //! * An empty `and` is true, an empty `or` false; `in []` is false, `nin []` true.
 
+mod attributes;
 mod eval;
 mod jsonpath;
 mod number;
 mod parse;
 
-use serde_json::{Number, Value, json};
+pub use attributes::{Attributes, Found};
+pub use number::Decimal;
+pub(crate) use number::Parts;
+
+use number::Literal;
+use serde_json::{Value, json};
 
 /// Keys that are not stored as attributes: the caller adds them when a filter asks for them.
 const VIRTUAL_KEYS: [&str; 2] = ["filename", "file_id"];
@@ -71,7 +78,7 @@ pub struct FilterError {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+pub(crate) enum Node {
     Compare { key: String, op: Op, value: Scalar },
     Member { key: String, negated: bool, values: Vec<Scalar> },
     All(Vec<Node>),
@@ -79,7 +86,7 @@ enum Node {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
+pub(crate) enum Op {
     Eq,
     Ne,
     Gt,
@@ -89,9 +96,9 @@ enum Op {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Scalar {
+pub(crate) enum Scalar {
     String(String),
-    Number(Number),
+    Number(Literal),
     Bool(bool),
 }
 
@@ -126,14 +133,35 @@ impl Filter {
     /// Whether metadata passes the filter. Metadata other than an object has no keys.
     #[must_use]
     pub fn matches(&self, metadata: &Value) -> bool {
-        eval::matches(&self.root, metadata)
+        self.passes(metadata)
+    }
+
+    /// Whether a row with these attributes passes the filter: [`Filter::matches`] for attributes in another form
+    /// than that of `serde_json`.
+    #[must_use]
+    pub fn passes(&self, row: &impl Attributes) -> bool {
+        eval::passes(&self.root, row)
+    }
+
+    /// The keys that the filter asks for, each once, in the order of their bytes.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&str> {
+        let mut keys = Vec::new();
+        self.root.collect_keys(&mut keys);
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// Whether `filename` or `file_id` occurs as a key, so that the caller has to add
     /// them to the metadata, below attributes of the same name.
     #[must_use]
     pub fn uses_virtual(&self) -> bool {
-        self.root.any_key(&|key| VIRTUAL_KEYS.contains(&key))
+        self.keys().iter().any(|key| VIRTUAL_KEYS.contains(key))
     }
 
     /// The filter in its canonical spelling: no flat maps, `key` instead of `property`.
@@ -144,10 +172,10 @@ impl Filter {
 }
 
 impl Node {
-    fn any_key(&self, test: &dyn Fn(&str) -> bool) -> bool {
+    fn collect_keys<'a>(&'a self, keys: &mut Vec<&'a str>) {
         match self {
-            Self::Compare { key, .. } | Self::Member { key, .. } => test(key),
-            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.any_key(test)),
+            Self::Compare { key, .. } | Self::Member { key, .. } => keys.push(key),
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.collect_keys(keys)),
         }
     }
 
@@ -184,7 +212,7 @@ impl Scalar {
     fn to_json(&self) -> Value {
         match self {
             Self::String(text) => Value::String(text.clone()),
-            Self::Number(number) => Value::Number(number.clone()),
+            Self::Number(literal) => Value::Number(literal.number.clone()),
             Self::Bool(flag) => Value::Bool(*flag),
         }
     }
@@ -207,7 +235,8 @@ mod tests {
             {"topic": "ai"},
             {"type": "and", "filters": [{"type": "nin", "property": "filename", "value": []}]},
         ]});
-        assert!(parse(deep).uses_virtual());
+        assert!(parse(deep.clone()).uses_virtual());
+        assert_eq!(parse(deep).keys(), ["filename", "topic"]);
     }
 
     #[test]

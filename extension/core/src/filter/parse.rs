@@ -151,7 +151,7 @@ impl Parser<'_> {
             Value::Number(number) if !number.as_f64().is_some_and(f64::is_finite) => {
                 Err(error("invalid_value", at, format!("Invalid '{at}': the number is out of range.")))
             }
-            Value::Number(number) => Ok(Scalar::Number(number.clone())),
+            Value::Number(number) => Ok(Scalar::Number(number.into())),
             other => Err(wrong_type(at, "a string, a number or a boolean", other)),
         }
     }
