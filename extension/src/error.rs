@@ -7,6 +7,7 @@ use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::panic::ErrorReport;
 use vectorstore_core::filter::FilterError;
 use vectorstore_core::model::ModelError;
+use vectorstore_core::segment::Damaged;
 
 /// Longest text that is embedded: the tokenizer's memory grows with it. Equal to the longest content of a chunk.
 pub const MAX_TEXT_BYTES: usize = 262_144;
@@ -24,6 +25,35 @@ pub enum Error {
     TextTooLong,
     /// Weights that cannot be used.
     Weights,
+    /// An argument that is out of range.
+    Invalid {
+        /// One sentence in English.
+        message: String,
+        /// Error code of the API.
+        code: &'static str,
+        /// Name of the argument.
+        param: &'static str,
+    },
+    /// The tables are missing.
+    NotInstalled,
+    /// The store was dropped meanwhile.
+    NoStore,
+    /// A search segment is not what was written.
+    Damaged(Damaged),
+    /// Postgres refused a statement of ours without raising an error.
+    Spi(pgrx::spi::Error),
+}
+
+impl From<Damaged> for Error {
+    fn from(error: Damaged) -> Self {
+        Self::Damaged(error)
+    }
+}
+
+impl From<pgrx::spi::Error> for Error {
+    fn from(error: pgrx::spi::Error) -> Self {
+        Self::Spi(error)
+    }
 }
 
 impl From<FilterError> for Error {
@@ -67,6 +97,22 @@ impl From<Error> for ErrorReport {
                 Some("string_above_max_length"),
                 Some("content"),
             ),
+            Error::Invalid { message, code, param } => {
+                report(Code::ERRCODE_INVALID_PARAMETER_VALUE, message, Some(code), Some(param))
+            }
+            Error::NotInstalled => report(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "vectorstore is not set up in this database yet.".to_owned(),
+                None,
+                None,
+            )
+            .set_hint("SELECT vs_install();"),
+            Error::NoStore => {
+                report(Code::ERRCODE_NO_DATA_FOUND, "The vector store does not exist.".to_owned(), None, None)
+            }
+            Error::Damaged(e) => report(Code::ERRCODE_DATA_CORRUPTED, e.to_string(), None, None)
+                .set_hint("SELECT vs_rebuild(store) makes the segments anew from the rows."),
+            Error::Spi(e) => report(Code::ERRCODE_INTERNAL_ERROR, e.to_string(), None, None),
             Error::Weights => report(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 "Weights must be finite, not negative, and not both zero.".to_owned(),

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use vectorstore_core::id;
 
 /// `N` bytes from Postgres' strong random source.
-fn strong_random<const N: usize>() -> [u8; N] {
+pub fn strong_random<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     // SAFETY: the pointer and the length describe `bytes`.
     let filled = unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), N) };

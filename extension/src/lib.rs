@@ -7,15 +7,25 @@
 // The type that pgrx asks a fallible function to return; errors are rare and end the statement.
 #![allow(clippy::result_large_err)]
 
-mod bm25;
+mod catalog;
+mod cursor;
+mod datum;
 mod error;
 mod filter;
-mod fusion;
 mod gucs;
 mod id;
+mod jsonb;
+mod language;
 mod model;
+mod pack;
+mod recall;
+mod rows;
+mod search;
+mod segments;
+mod table;
 mod tsvector;
 mod version;
+mod worker;
 
 pgrx::pg_module_magic!(name, version);
 

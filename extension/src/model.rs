@@ -29,8 +29,13 @@ fn model() -> Result<Rc<Model>, Error> {
 /// Embeds a text with the local model: unit length, or all zeros for a text without tokens.
 #[pg_extern(sql = false, stable, parallel_safe, strict)]
 fn embed(text: &str) -> Result<Vec<f32>, ErrorReport> {
+    Ok(embed_text(text)?)
+}
+
+/// The same for other functions of this library.
+pub fn embed_text(text: &str) -> Result<Vec<f32>, Error> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(Error::TextTooLong.into());
+        return Err(Error::TextTooLong);
     }
     Ok(model()?.embed(text))
 }

@@ -4,8 +4,13 @@
 pub mod bm25;
 #[cfg(feature = "chunk")]
 pub mod chunk;
+pub mod cursor;
 pub mod filter;
 pub mod fusion;
 pub mod id;
+pub mod language;
 pub mod model;
+pub mod query;
+pub mod segment;
 pub mod tsvector;
+pub mod vector;

@@ -1,0 +1,120 @@
+//! What a search has to know about a store before it starts: its settings, counts, segments and unpacked rows.
+
+use crate::error::Error;
+use crate::rows::Plain;
+use crate::table::{Slot, Table};
+use pgrx::datum::{Array, FromDatum};
+use std::ffi::CStr;
+use vectorstore_core::segment::{Damaged, Mask};
+
+/// A segment's row.
+pub struct SegmentRow {
+    /// Its number.
+    pub segment_id: i64,
+    /// Its header.
+    pub header: Vec<u8>,
+    /// Slots whose rows were deleted since.
+    pub deleted: Option<Mask>,
+}
+
+/// A store.
+pub struct StoreRow {
+    /// Dimensions of its embeddings.
+    pub dimensions: usize,
+    /// Whether texts are embedded by the local model.
+    pub local_model: bool,
+    /// Number of chunks.
+    pub chunks: i64,
+    /// Number of tokens of all chunks.
+    pub tokens: i64,
+}
+
+/// Rows that no segment holds, and rows of segments that are gone.
+#[derive(Default)]
+pub struct Changes {
+    /// Numbers of the chunks of the tail, ascending.
+    pub added: Vec<i64>,
+    /// Numbers of chunks that were removed, ascending.
+    pub removed: Vec<i64>,
+}
+
+fn open(name: &CStr, key: &CStr) -> Result<Table, Error> {
+    Table::open(name, key).ok_or(Error::NotInstalled)
+}
+
+/// A store's settings and counts; `None` when there is no such store.
+pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
+    let (stores, counters) =
+        (open(c"stores", c"stores_pkey")?, open(c"store_counters", c"store_counters_pkey")?);
+    let (dimensions, model) = (stores.column(c"dimensions"), stores.column(c"embedding_model"));
+    let (chunks, tokens) = (counters.column(c"chunks"), counters.column(c"tokens"));
+    let mut scan = stores.scan_prefix(&[store]);
+    let Some(slot) = scan.next_row() else { return Ok(None) };
+    slot.deform(dimensions.max(model));
+    let local_model = Plain::new(slot.get(model)).text() == Some("local");
+    let mut row = StoreRow {
+        dimensions: slot.get(dimensions).map_or(0, |datum| datum.value() as i32 as usize),
+        local_model,
+        chunks: 0,
+        tokens: 0,
+    };
+    let mut scan = counters.scan_prefix(&[store]);
+    if let Some(slot) = scan.next_row() {
+        slot.deform(chunks.max(tokens));
+        (row.chunks, row.tokens) = (slot.bigint(chunks), slot.bigint(tokens));
+    }
+    Ok(Some(row))
+}
+
+/// The segments of a store, oldest first.
+pub fn segments(store: i64) -> Result<Vec<SegmentRow>, Error> {
+    let table = open(c"segments", c"segments_pkey")?;
+    let (id, header, deleted) =
+        (table.column(c"segment_id"), table.column(c"header"), table.column(c"deleted"));
+    let mut rows = Vec::new();
+    let mut scan = table.scan_prefix(&[store]);
+    while let Some(slot) = scan.next_row() {
+        slot.deform(id.max(header).max(deleted));
+        let header = Plain::new(slot.get(header)).to_vec();
+        let deleted = match Plain::new(slot.get(deleted)).bytes() {
+            Some(bits) => Some(mask(&header, bits)?),
+            None => None,
+        };
+        rows.push(SegmentRow { segment_id: slot.bigint(id), header, deleted });
+    }
+    Ok(rows)
+}
+
+/// The slots that are marked in a bit set of little-endian words.
+fn mask(header: &[u8], bits: &[u8]) -> Result<Mask, Damaged> {
+    let mut mask = Mask::none(vectorstore_core::segment::slots(header)?);
+    for (word, bytes) in mask.words_mut().iter_mut().zip(bits.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    Ok(mask)
+}
+
+/// What was added and removed since rows were packed.
+pub fn changes(store: i64) -> Result<Changes, Error> {
+    let table = open(c"changes", c"changes_pkey")?;
+    let (added, removed) = (table.column(c"added"), table.column(c"removed"));
+    let mut changes = Changes::default();
+    let mut scan = table.scan_prefix(&[store]);
+    while let Some(slot) = scan.next_row() {
+        slot.deform(added.max(removed));
+        append(slot, added, &mut changes.added);
+        append(slot, removed, &mut changes.removed);
+    }
+    changes.added.sort_unstable();
+    changes.removed.sort_unstable();
+    let removed = &changes.removed;
+    changes.added.retain(|id| removed.binary_search(id).is_err());
+    Ok(changes)
+}
+
+fn append(slot: &Slot, column: usize, to: &mut Vec<i64>) {
+    let Some(datum) = slot.get(column) else { return };
+    // SAFETY: the column is a bigint[] that is not NULL.
+    let array = unsafe { Array::<i64>::from_datum(datum, false) };
+    to.extend(array.iter().flat_map(|array| array.iter().flatten()));
+}
