@@ -93,7 +93,8 @@ BEGIN
     SELECT s.tenant_id, s.language INTO store FROM vectorstore.stores s WHERE s.store_id = p_store_id;
     WITH written AS (
         INSERT INTO vectorstore.embeddings AS e (store_id, tenant_id, id, language, embedding, metadata, filename, content)
-        SELECT p_store_id, store.tenant_id, coalesce(u.id, vectorstore._random_id('emb_')), store.language,
+        SELECT p_store_id, store.tenant_id, coalesce(u.id, vectorstore._random_id('emb_')),
+               CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END,
                coalesce(u.embedding, vectorstore._embed_content(u.content)), coalesce(u.metadata, '{}'),
                u.metadata->>'filename', u.content
         FROM unnest(contents, ids, embeddings, metadata) WITH ORDINALITY AS u(content, id, embedding, metadata, item)

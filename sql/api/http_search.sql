@@ -1,66 +1,69 @@
 -- Search and direct inserts over HTTP.
 
 CREATE FUNCTION vectorstore.api_search(
-    p_store_id bigint, p_store text, p_key bytea, p_queries text[], p_k integer, p_mode text,
-    p_vector_weight double precision, p_keyword_weight double precision, p_filter jsonb,
-    p_score_threshold double precision, p_embedding @extschema:vector@.vector DEFAULT NULL, p_explain boolean DEFAULT false
+    p_store_id bigint, p_store text, p_key bytea, p_queries text[], p_embeddings @extschema:vector@.vector[], p_options jsonb,
+    p_page text DEFAULT NULL, p_facets text[] DEFAULT NULL
 ) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
-    k integer := coalesce(p_k, 10);
-    mode text := coalesce(p_mode, 'hybrid');
-    vector_weight double precision := coalesce(p_vector_weight, 0.7);
-    keyword_weight double precision := coalesce(p_keyword_weight, 0.3);
-    threshold double precision := coalesce(p_score_threshold, 0);
-    query text;
-    run record;
-    queries text[] := '{}';
-    embeddings @extschema:vector@.vector[] := '{}';
-    modes text[] := '{}';
-    data jsonb;
+    tenant bigint := vectorstore._key_tenant(p_key);
+    number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
+    positive integer := greatest(cardinality(p_queries), cardinality(p_embeddings)) - coalesce((p_options->>'negatives')::integer, 0);
+    found record;
+    answer jsonb;
 BEGIN
     PERFORM vectorstore._require_active(number);
-    IF coalesce(cardinality(p_queries), 0) = 0 AND p_embedding IS NULL THEN
-        PERFORM vectorstore._fail('22023', 'Missing required parameter: ''query''.', 'missing_required_parameter', 'query');
-    ELSIF cardinality(p_queries) > 32 THEN
-        PERFORM vectorstore._fail('22023', 'Invalid ''query'': array too long. Expected at most 32 queries.', 'array_above_max_length', 'query');
-    END IF;
-    IF p_filter IS NOT NULL THEN
-        PERFORM vectorstore._filter_path(p_filter);
+    IF greatest(cardinality(p_queries), cardinality(p_embeddings)) > 64 THEN
+        PERFORM vectorstore._fail('22023', 'Invalid ''query'': array too long. Expected at most 64 queries.', 'array_above_max_length', 'query');
     END IF;
     PERFORM vectorstore._touch(number);
-    -- Checked by statements of their own: inside the query below the plan would decide whether a check runs.
-    FOREACH query IN ARRAY coalesce(nullif(p_queries, '{}'), ARRAY[NULL::text]) LOOP
-        run := vectorstore._check_search(number, query, p_embedding, k, mode, vector_weight, keyword_weight, threshold);
-        queries := array_append(queries, run.query);
-        embeddings := array_append(embeddings, run.embedding);
-        modes := array_append(modes, run.mode);
-    END LOOP;
-    -- Several queries: a chunk counts with its best score.
-    SELECT jsonb_agg(jsonb_build_object(
-            'file_id', coalesce(e.file_id, e.id), 'filename', coalesce(nullif(e.filename, ''), 'document.txt'),
-            'score', h.score, 'attributes', e.metadata,
-            'content', jsonb_build_array(jsonb_build_object('type', 'text', 'text', e.content)))
-            || CASE WHEN p_explain THEN jsonb_build_object('explain', h.explain) ELSE '{}' END
-            ORDER BY h.score DESC, h.chunk_id)
-    INTO data
-    FROM (
-        SELECT * FROM (
-            SELECT DISTINCT ON (s.chunk_id) s.chunk_id, s.score, s.explain
-            FROM unnest(queries, embeddings, modes) AS q(query, embedding, mode)
-            CROSS JOIN LATERAL vectorstore._search(number, q.query, q.embedding, k, q.mode, vector_weight, keyword_weight, p_filter, threshold, p_explain) AS s
-            ORDER BY s.chunk_id, s.score DESC
-        ) best ORDER BY best.score DESC, best.chunk_id LIMIT k
-    ) h
-    JOIN vectorstore.embeddings e ON e.store_id = number AND e.chunk_id = h.chunk_id;
-    RETURN jsonb_build_object('object', 'vector_store.search_results.page', 'search_query', coalesce(to_jsonb(p_queries), '[]'),
-        'data', coalesce(data, '[]'), 'has_more', false, 'next_page', NULL);
+    SELECT p.hits, p.next_page INTO found FROM vectorstore._page(number, p_queries, p_embeddings, p_options, p_page, tenant) p;
+    answer := jsonb_build_object(
+        'object', 'vector_store.search_results.page', 'search_query', coalesce(to_jsonb(array_remove(p_queries[:positive], NULL)), '[]'),
+        'data', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object(
+                    'file_id', coalesce(h.file_id, h.id), 'filename', coalesce(nullif(h.filename, ''), 'document.txt'),
+                    'score', h.score, 'attributes', h.metadata,
+                    'content', jsonb_build_array(jsonb_build_object('type', 'text', 'text', h.content)))
+                    || CASE WHEN h.explanation IS NULL THEN '{}' ELSE jsonb_build_object('explain', h.explanation) END), '[]')
+            FROM unnest(found.hits) h),
+        'has_more', found.next_page IS NOT NULL, 'next_page', found.next_page);
+    IF p_facets IS NOT NULL THEN
+        answer := answer || jsonb_build_object('facets', vectorstore._api_facets(number, p_queries, p_embeddings, p_options, p_facets));
+    END IF;
+    RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_search(bigint, text, bytea, text[], integer, text, double precision, double precision, jsonb, double precision, @extschema:vector@.vector, boolean) IS
-    'POST /vector_stores/{id}/search. NULL means the default; several queries give one ranked list.';
+COMMENT ON FUNCTION vectorstore.api_search(bigint, text, bytea, text[], @extschema:vector@.vector[], jsonb, text, text[]) IS
+    'POST /vector_stores/{id}/search. Queries and embeddings go together by place; without any the chunks are listed. p_page: next_page of an answer to the same request. p_facets: metadata keys whose values are counted.';
+
+CREATE FUNCTION vectorstore._api_facets(
+    p_store_id bigint, p_queries text[], p_embeddings @extschema:vector@.vector[], p_options jsonb, p_keys text[]
+) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- A count is not of pages, groups or explanations, and there is one query.
+    options jsonb := p_options - '{k,mode,negatives,negative_weight,group_by,group_size,explain}'::text[];
+    counts jsonb := (
+        SELECT jsonb_object_agg(k.key, k.counts)
+        FROM (
+            SELECT f.key, jsonb_agg(jsonb_build_object('value', f.value, 'count', f.count) ORDER BY f.place) AS counts
+            FROM vectorstore._facet_list(p_store_id, p_keys, options, p_queries[1], p_embeddings[1], 1000,
+                                         coalesce(p_options->>'mode', 'hybrid'), 10, NULL)
+                 WITH ORDINALITY AS f(key, value, count, exact, place)
+            GROUP BY f.key
+        ) k);
+BEGIN
+    RETURN (
+        SELECT jsonb_object_agg(k.key, jsonb_build_object(
+            'exact', p_queries[1] IS NULL AND p_embeddings[1] IS NULL, 'values', coalesce(counts->k.key, '[]')))
+        FROM unnest(p_keys) AS k(key));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._api_facets(bigint, text[], @extschema:vector@.vector[], jsonb, text[]) IS
+    'Counts of the most frequent values of metadata keys as an object by key: exact over all chunks that pass the filter, or over the 1,000 best of the first query.';
 
 -- Search counts as activity, which matters only to a store that expires. Written at most once a minute, and
 -- never on a standby, so that search itself stays free of writes.

@@ -82,7 +82,9 @@ BEGIN
     -- Attached again with other settings: indexed anew.
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.file_id = p_file;
     INSERT INTO vectorstore.embeddings (store_id, tenant_id, id, file_id, chunk_index, language, embedding, metadata, filename, content)
-    SELECT number, tenant, vectorstore._random_id('emb_'), p_file, u.item - 1, store.language, u.embedding, attributes, source.filename, u.content
+    SELECT number, tenant, vectorstore._random_id('emb_'), p_file, u.item - 1,
+           CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END, u.embedding,
+           attributes, source.filename, u.content
     FROM unnest(p_chunks, p_embeddings) WITH ORDINALITY AS u(content, embedding, item);
     UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
     RETURN vectorstore._store_file_json(number, p_file);

@@ -1,22 +1,114 @@
 -- Vector stores for SQL users, and the parts that the HTTP functions share.
 
--- Codes of languages; document_tsv() knows them, and they are stored.
+-- Codes of languages are stored; the library knows their names, document_tsv() what they mean. 127 is `auto`: every
+-- chunk has the language that it is written in, and the store keeps a list of those. A text whose language is not
+-- certain gets `simple`, which keeps all its words: such texts are mostly short, or names, codes and numbers. So the
+-- lexemes depend on the text alone, not on what the store held before.
 CREATE FUNCTION vectorstore._language_code(language text) RETURNS smallint
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    code integer := array_position(
-        ARRAY['simple', 'english', 'german', 'french', 'spanish', 'italian', 'portuguese', 'dutch', 'swedish',
-              'danish', 'norwegian', 'finnish', 'russian'], lower(language)) - 1;
+    code smallint := vectorstore._language_number(language);
 BEGIN
     IF code IS NULL THEN
         PERFORM vectorstore._fail('22023', format('Unknown language ''%s''.', vectorstore._shown(language)), 'invalid_value', 'language',
-            'Known are simple, english, german, french, spanish, italian, portuguese, dutch, swedish, danish, norwegian, finnish and russian.');
+            format('Known are %s.', vectorstore._language_names()));
     END IF;
     RETURN code;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._language_code(text) IS 'Code under which a language is stored; 22023 for an unknown one.';
+
+CREATE FUNCTION vectorstore._note_languages(p_store_id bigint, p_codes smallint[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE vectorstore.stores s
+    SET languages = ARRAY(SELECT DISTINCT u.code FROM unnest(s.languages || p_codes) AS u(code) WHERE u.code IS NOT NULL ORDER BY u.code)
+    WHERE s.store_id = p_store_id AND s.language = 127 AND NOT s.languages @> p_codes;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._note_languages(bigint, smallint[]) IS
+    'Adds the codes of new chunks to the languages of a store that detects them. Writes only when one is new; none is ever taken out.';
+
+-- The language is read by a statement of its own: one that passed the query on would be planned for its value, and
+-- work it out in every language on the way. An expression needs no plan: this costs little more than to_tsvector().
+CREATE FUNCTION vectorstore._query_lexemes(p_store_id bigint, p_query text) RETURNS tsvector
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    store_language smallint;
+    codes smallint[];
+BEGIN
+    SELECT s.language, s.languages INTO store_language, codes FROM vectorstore.stores s WHERE s.store_id = p_store_id;
+    IF store_language = 127 THEN
+        RETURN vectorstore._union_lexemes(codes, p_query);
+    END IF;
+    RETURN vectorstore.document_tsv(store_language, p_query);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._query_lexemes(bigint, text) IS
+    'Lexemes that a query looks for in this store. Of a store that detects languages they are those of all its languages, and their positions are not the order of the words.';
+
+-- Phrases need the places of their words, which a union of languages has not.
+CREATE FUNCTION vectorstore._readings(p_store_id bigint, p_text text) RETURNS SETOF tsvector
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 1
+AS $$
+DECLARE
+    code smallint;
+    codes smallint[];
+    readings tsvector[] := '{}';
+BEGIN
+    SELECT CASE s.language WHEN 127 THEN s.languages ELSE ARRAY[s.language] END INTO codes
+    FROM vectorstore.stores s WHERE s.store_id = p_store_id;
+    FOREACH code IN ARRAY codes LOOP
+        readings := array_append(readings, vectorstore.document_tsv(code, p_text));
+    END LOOP;
+    RETURN QUERY SELECT r.reading FROM unnest(readings) AS r(reading);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._readings(bigint, text) IS 'Lexemes of a text as each language of the store reads it, with the places of its words.';
+
+-- A query is mostly too short to tell its language, so it is read in all of them. A lexeme of several languages
+-- counts as often as in the first: `||` alone would add up its positions.
+-- Stop words of the languages with a stemmer are left out of the readings that know none. The few chunks that are
+-- `simple` would make a "the" look rare and precious, and win every question.
+CREATE FUNCTION vectorstore._union_lexemes(p_codes smallint[], p_query text) RETURNS tsvector
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    code smallint;
+    reading tsvector;
+    stemmed tsvector[] := '{}';
+    plain tsvector[] := '{}';
+    stops text[] := '{}';
+    lexemes tsvector := '';
+BEGIN
+    FOREACH code IN ARRAY p_codes LOOP
+        reading := vectorstore.document_tsv(code, p_query);
+        IF code BETWEEN 1 AND 20 THEN
+            stemmed := array_append(stemmed, reading);
+            lexemes := lexemes || ts_delete(reading, tsvector_to_array(lexemes));
+        ELSE
+            plain := array_append(plain, reading);
+        END IF;
+    END LOOP;
+    IF stemmed <> '{}' AND plain <> '{}' THEN
+        -- Every reading numbers the same words, and lacks the numbers of its stop words.
+        stemmed := array_prepend(to_tsvector('simple', p_query), stemmed);
+        stops := ARRAY(
+            SELECT min(w.lexeme) FILTER (WHERE r.item = 1)
+            FROM unnest(stemmed) WITH ORDINALITY AS r(vector, item), unnest(r.vector) AS w, unnest(w.positions) AS p(position)
+            GROUP BY p.position HAVING count(*) < cardinality(stemmed));
+    END IF;
+    FOREACH reading IN ARRAY plain LOOP
+        lexemes := lexemes || ts_delete(reading, stops || tsvector_to_array(lexemes));
+    END LOOP;
+    -- Nothing but stop words is still a query.
+    RETURN CASE WHEN length(lexemes) = 0 AND plain <> '{}' THEN plain[1] ELSE lexemes END;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._union_lexemes(smallint[], text) IS 'Lexemes of a text in any of these languages, each counted as in the first that has it.';
 
 -- Metadata and attributes follow OpenAI's limits: at most 16 pairs, keys of 64 characters, strings of 512.
 CREATE FUNCTION vectorstore._check_attributes(attributes jsonb, param text, numbers boolean) RETURNS jsonb
@@ -121,7 +213,8 @@ COMMENT ON FUNCTION vectorstore._claim_name(bigint, text, bigint) IS '23505 when
 -- API: public
 CREATE FUNCTION @extschema@.vs_create_store(
     name text, description text DEFAULT NULL, metadata jsonb DEFAULT NULL, embedding_model text DEFAULT 'local',
-    dimensions integer DEFAULT NULL, language text DEFAULT 'english', expires_after_days integer DEFAULT NULL
+    dimensions integer DEFAULT NULL, language text DEFAULT 'english', expires_after_days integer DEFAULT NULL,
+    index text DEFAULT 'segments'
 ) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -136,11 +229,14 @@ BEGIN
     tenant := vectorstore._current_tenant();
     PERFORM vectorstore._claim_name(tenant, name);
     number := vectorstore._create_store(tenant, name, description, metadata, expires_after_days, embedding_model, dimensions, language);
+    IF index IS DISTINCT FROM 'segments' THEN
+        PERFORM vectorstore._set_index(number, index);
+    END IF;
     RETURN (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = number);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_create_store(text, text, jsonb, text, integer, text, integer) IS
-    'Creates a vector store and returns its id (vs_...). embedding_model: local (texts are embedded here) or none (bring vectors; give dimensions, 1..16000). metadata: at most 16 pairs of strings. 23505 when the name is taken.';
+COMMENT ON FUNCTION @extschema@.vs_create_store(text, text, jsonb, text, integer, text, integer, text) IS
+    'Creates a vector store and returns its id (vs_...). embedding_model: local (texts are embedded here) or none (bring vectors; give dimensions, 1..16000). language: of the keyword leg, or auto (each chunk''s is detected). metadata: at most 16 pairs of strings. index: segments (default) or hnsw, see vs_set_index. 23505 when the name is taken.';
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_update_store(
@@ -193,7 +289,9 @@ CREATE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- The counters first, as writers do: the drop waits there for those that began before it, and stops later ones.
+    DELETE FROM vectorstore.store_counters c WHERE c.store_id = p_store_id;
     DELETE FROM vectorstore.stores s WHERE s.store_id = p_store_id;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._delete_store(bigint) IS 'Deletes a store with its counters, files'' attachments and chunks.';
+COMMENT ON FUNCTION vectorstore._delete_store(bigint) IS 'Deletes a store; the rows that belong to it are out of sight at once and are swept later.';

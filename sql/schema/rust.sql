@@ -31,52 +31,42 @@ CREATE FUNCTION vectorstore._filter_is_virtual(filter jsonb) RETURNS boolean
 COMMENT ON FUNCTION vectorstore._filter_path(jsonb) IS 'Compiles a filter of the OpenAI grammar to the text of a jsonpath predicate over the metadata. 22023 names the bad part.';
 COMMENT ON FUNCTION vectorstore._filter_is_virtual(jsonb) IS 'Whether the filter asks for filename or file_id, which are no part of the metadata.';
 
--- Scores
-CREATE FUNCTION vectorstore._vector_score(cosine double precision) RETURNS double precision
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'vector_score_wrapper';
-CREATE FUNCTION vectorstore._keyword_score(bm25 double precision) RETURNS double precision
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyword_score_wrapper';
-CREATE FUNCTION vectorstore._fused_score(
-    vector double precision, keyword double precision, vector_weight double precision, keyword_weight double precision
-) RETURNS double precision
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fused_score_wrapper';
-COMMENT ON FUNCTION vectorstore._vector_score(double precision) IS '(1 + cosine) / 2, in 0..1.';
-COMMENT ON FUNCTION vectorstore._keyword_score(double precision) IS 's / (s + 10) of a BM25 score s, in 0..1.';
-COMMENT ON FUNCTION vectorstore._fused_score(double precision, double precision, double precision, double precision) IS 'Weighted mean of both scores, in 0..1. 22023 for weights that are negative, not finite or both zero.';
-
 -- Keywords
 CREATE FUNCTION vectorstore._tsv_length(doc tsvector) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'tsv_length_wrapper';
-CREATE FUNCTION vectorstore._any_of(query tsvector) RETURNS text
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'any_of_wrapper';
-CREATE FUNCTION vectorstore._matched_terms(doc tsvector, query tsvector) RETURNS text[]
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'matched_terms_wrapper';
-CREATE FUNCTION vectorstore._bm25_score(
-    doc tsvector, query tsvector, idfs double precision[], average_length double precision
-) RETURNS double precision
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm25_score_wrapper';
 COMMENT ON FUNCTION vectorstore._tsv_length(tsvector) IS 'Number of tokens of a document.';
-COMMENT ON FUNCTION vectorstore._any_of(tsvector) IS 'Text of a tsquery that any lexeme satisfies; NULL when there is none.';
-COMMENT ON FUNCTION vectorstore._matched_terms(tsvector, tsvector) IS 'Lexemes of the query that occur in the document.';
-COMMENT ON FUNCTION vectorstore._bm25_score(tsvector, tsvector, double precision[], double precision) IS 'BM25 (k1 1.2, b 0.75) of one document; idfs in the order of the query''s lexemes.';
 
-CREATE TYPE vectorstore.bm25_hits AS (chunk_ids bigint[], scores double precision[], idfs double precision[]);
-COMMENT ON TYPE vectorstore.bm25_hits IS 'Best documents of a store, best first, and the inverse document frequency of each lexeme of the query.';
+-- Merges
+CREATE FUNCTION vectorstore._tail_limit() RETURNS integer
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tail_limit_wrapper';
+CREATE FUNCTION vectorstore._background_merge() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'background_merge_wrapper';
+CREATE FUNCTION vectorstore._want_merge(p_store_id bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'want_merge_wrapper';
+COMMENT ON FUNCTION vectorstore._tail_limit() IS 'Setting vectorstore.tail_limit.';
+COMMENT ON FUNCTION vectorstore._background_merge() IS 'Setting vectorstore.background_merge.';
+COMMENT ON FUNCTION vectorstore._want_merge(bigint) IS 'Starts a background worker for this store when the transaction commits; store 0 only sweeps.';
+-- Languages
+CREATE FUNCTION vectorstore._language_number(name text) RETURNS smallint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'language_number_wrapper';
+CREATE FUNCTION vectorstore._language_names() RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'language_names_wrapper';
+CREATE FUNCTION vectorstore._detect_language(content text, fallback smallint) RETURNS smallint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'detect_language_wrapper';
+CREATE FUNCTION vectorstore._bigrams(content text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bigrams_wrapper';
+COMMENT ON FUNCTION vectorstore._language_number(text) IS 'Code of a language by its name in any case, 127 for auto; NULL for an unknown one.';
+COMMENT ON FUNCTION vectorstore._language_names() IS 'Names of all languages, by code.';
+COMMENT ON FUNCTION vectorstore._detect_language(text, smallint) IS 'Code of the language that a text is written in; the fallback when that is not certain or not one of ours.';
+COMMENT ON FUNCTION vectorstore._bigrams(text) IS 'The text with runs of Chinese, Japanese and Korean characters cut into single characters and pairs; other scripts unchanged.';
 
-CREATE FUNCTION vectorstore._bm25_step(
-    state internal, chunk_id bigint, doc tsvector, eligible boolean, query tsvector,
-    documents bigint, average_length double precision, depth integer
-) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm25_step_wrapper';
-CREATE FUNCTION vectorstore._bm25_final(state internal) RETURNS vectorstore.bm25_hits
-    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm25_final_wrapper';
-CREATE AGGREGATE vectorstore._bm25_top(
-    chunk_id bigint, doc tsvector, eligible boolean, query tsvector,
-    documents bigint, average_length double precision, depth integer
-) (
-    SFUNC = vectorstore._bm25_step, STYPE = internal, FINALFUNC = vectorstore._bm25_final, PARALLEL = RESTRICTED
-);
-COMMENT ON FUNCTION vectorstore._bm25_step(internal, bigint, tsvector, boolean, tsvector, bigint, double precision, integer) IS 'Transition of _bm25_top.';
-COMMENT ON FUNCTION vectorstore._bm25_final(internal) IS 'Final function of _bm25_top.';
-COMMENT ON AGGREGATE vectorstore._bm25_top(bigint, tsvector, boolean, tsvector, bigint, double precision, integer) IS
-    'The depth best documents by BM25. Feed it every document of the store that holds a term of the query: document frequencies are counted on the way; eligible = false counts a document without returning it.';
+-- Segments
+CREATE FUNCTION vectorstore._pack(store_id bigint, chunk_ids bigint[]) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pack_wrapper';
+CREATE FUNCTION vectorstore._segment_chunks(store_id bigint, segment_id bigint) RETURNS bigint[]
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'segment_chunks_wrapper';
+CREATE FUNCTION vectorstore._mark_deleted(store_id bigint, segment_id bigint, chunk_ids bigint[]) RETURNS bigint[]
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'mark_deleted_wrapper';
+COMMENT ON FUNCTION vectorstore._pack(bigint, bigint[]) IS 'Packs chunks of a store into a segment and returns its number; NULL when the statement sees none of them.';
+COMMENT ON FUNCTION vectorstore._segment_chunks(bigint, bigint) IS 'Numbers of the chunks of a segment that are not marked as deleted, ascending.';
+COMMENT ON FUNCTION vectorstore._mark_deleted(bigint, bigint, bigint[]) IS 'Marks chunks of a segment as deleted and returns those that are in it.';
