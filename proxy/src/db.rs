@@ -19,7 +19,7 @@ use crate::config::{ACQUIRE_TIMEOUT, Config};
 use crate::error::Result;
 
 pub use files::{FileParts, NewFile};
-pub use stores::{Attachment, NewStore, Search};
+pub use stores::{Attachment, NewStore, Search, SearchOptions};
 
 /// A finished JSON body made by the database.
 pub struct Raw(pub Box<RawValue>);

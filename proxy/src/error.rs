@@ -73,6 +73,16 @@ impl Error {
         Self::Client(Box::new(error))
     }
 
+    /// The database knows its arguments, the client the fields that they came from.
+    pub fn rename_param(mut self, argument: &str, field: &str) -> Self {
+        if let Self::Client(error) = &mut self
+            && error.param.as_deref() == Some(argument)
+        {
+            error.param = Some(field.to_owned());
+        }
+        self
+    }
+
     /// The body as a whole is unusable: status 400 without `param`.
     pub fn bad_body(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, message)

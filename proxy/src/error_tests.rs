@@ -84,3 +84,12 @@ fn no_connection_is_503_with_a_hint() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "1");
 }
+
+#[test]
+fn a_parameter_has_the_name_that_the_client_knows() {
+    let param =
+        |error: Error| error.rename_param("embedding", "embeddings").body("r")["error"]["param"].clone();
+    assert_eq!(param(Error::invalid("invalid_value", "embedding", "m")), "embeddings");
+    assert_eq!(param(Error::invalid("invalid_value", "query", "m")), "query");
+    assert_eq!(param(Error::bad_body("m")), Value::Null);
+}

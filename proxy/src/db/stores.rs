@@ -1,6 +1,7 @@
 //! Functions on vector stores, their files, their rows, and search.
 
 use pgvector::Vector;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
@@ -29,24 +30,77 @@ pub struct NewStore<'a> {
     pub dimensions: Option<i32>,
 }
 
-/// Arguments of a search.
+/// A search. Texts and vectors go together by place; the last `options.negatives` of them say what is not wanted.
+/// Without any, the chunks of the store are listed.
 pub struct Search<'a> {
-    /// The texts; the best score over all of them counts.
-    pub queries: Vec<&'a str>,
+    /// The texts, as far as there are any.
+    pub texts: Vec<Option<&'a str>>,
+    /// The vectors, instead of the texts' own ones.
+    pub vectors: Vec<Option<Vector>>,
+    /// Everything else that decides what is found.
+    pub options: SearchOptions<'a>,
+    /// Token of the page, as the answer before gave it.
+    pub page: Option<&'a str>,
+    /// Attributes whose values are counted.
+    pub facets: Option<Vec<&'a str>>,
+}
+
+/// Checked options of a search, under the names that the database knows; what is absent takes the database's default.
+#[derive(Default, Serialize)]
+pub struct SearchOptions<'a> {
     /// Number of results.
-    pub k: i32,
+    pub k: i64,
     /// `vector_only`, `keyword_only` or `hybrid`
-    pub mode: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'a str>,
     /// Weight of the vector score.
-    pub vector_weight: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_weight: Option<f64>,
     /// Weight of the keyword score.
-    pub keyword_weight: f64,
-    /// Checked filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyword_weight: Option<f64>,
+    /// How both become one score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<&'a str>,
+    /// Constant of reciprocal rank fusion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rrf_k: Option<f64>,
+    /// How the scores under several queries become one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combine: Option<&'a str>,
+    /// How many of the queries are negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<usize>,
+    /// Share of its score that a negative query takes away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_weight: Option<f64>,
+    /// Filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<&'a Value>,
     /// Least score.
-    pub score_threshold: f64,
-    /// Vector to search with, instead of the text's own.
-    pub embedding: Option<Vector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_threshold: Option<f64>,
+    /// Least score of the vector leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_threshold: Option<f64>,
+    /// Least score of the keyword leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyword_threshold: Option<f64>,
+    /// First time of creation, in microseconds since 2000-01-01 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_from: Option<i64>,
+    /// Time of creation before which results must lie, in the same unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_to: Option<i64>,
+    /// Attribute whose values have few results each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<&'a str>,
+    /// How many those are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_size: Option<i64>,
+    /// Whether results say why they stand where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<bool>,
 }
 
 /// A file that has been cut and embedded, or could not be.
@@ -145,18 +199,15 @@ impl Db {
     pub async fn search(&self, store: &StoreId, key: &ApiKey, search: &Search<'_>) -> Result<Raw> {
         let body: Body = call!(
             self,
-            "SELECT vectorstore.api_search($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            "SELECT vectorstore.api_search($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
             &store.text,
             key.hash(),
-            &search.queries,
-            search.k,
-            search.mode,
-            search.vector_weight,
-            search.keyword_weight,
-            search.filter.map(Json),
-            search.score_threshold,
-            search.embedding.as_ref(),
+            &search.texts,
+            &search.vectors,
+            Json(&search.options),
+            search.page,
+            search.facets.as_ref(),
         )?;
         Ok(body.into())
     }
