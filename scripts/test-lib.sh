@@ -34,8 +34,11 @@ use_test_cluster() {
   PGPORT_NOW=$(postgres_port)
 }
 
-# Settings of a cluster whose data nobody will miss.
-fast_and_loose() { printf '%s\n' 'fsync = off' 'synchronous_commit = off' 'full_page_writes = off'; }
+# Settings of a cluster whose data nobody will miss. The recall watch runs where a test asks for it: a worker that
+# comes by chance would make results depend on it.
+fast_and_loose() {
+  printf '%s\n' 'fsync = off' 'synchronous_commit = off' 'full_page_writes = off' 'vectorstore.recall_sample_rate = 0'
+}
 
 # Path of a test driver of PostgreSQL: regress/pg_regress or isolation/pg_isolation_regress.
 pg_test_tool() { # regress|isolation name

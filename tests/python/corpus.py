@@ -16,7 +16,8 @@ def load(repository):
         with lzma.open(path) as file:
             data = json.load(file)
         texts = {id: text for id, text in data["docs"].items() if text.strip()}
-        return path.name, texts, list(data["queries"].values())
+        # "-dash" in these questions is punctuation; in a search it would exclude the word.
+        return path.name, texts, [query.replace(" -", " ") for query in data["queries"].values()]
     texts = paragraphs(repository)
     # Every heading asks for what stands below it.
     queries = [text.split("\n", 1)[0].lstrip("# ") for text in texts.values() if text.startswith("#")]

@@ -169,6 +169,71 @@ def test_modes_and_weights_are_extensions(client, animals):
         search(search_mode="fuzzy")
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "vector_only", "keyword_only", "list"])
+def test_pages_give_the_same_as_one_long_page(client, animals, mode):
+    """The SDK passes on what it does not know: next_page of an answer, page of a request."""
+
+    def search(size, **extra):
+        return client.vector_stores.search(
+            animals, query="the barn at night", max_num_results=size, extra_body={"search_mode": mode, **extra}
+        )
+
+    whole = search(50)
+    assert whole.has_more is False and whole.next_page is None
+    page = search(2)
+    hits = list(page.data)
+    while page.has_more:
+        page = search(2, page=page.next_page)
+        assert page.data
+        hits += page.data
+    assert page.next_page is None
+    assert [hit.file_id for hit in hits] == [hit.file_id for hit in whole.data]
+    assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in whole.data], abs=1e-6)
+    assert list(search(2)) == search(2).data, "the SDK itself asks for no further page"
+
+
+def test_a_page_of_another_search_is_refused(client, animals):
+    first = client.vector_stores.search(animals, query="barn", max_num_results=1)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.vector_stores.search(animals, query="milk", max_num_results=1, extra_body={"page": first.next_page})
+    assert caught.value.param == "page" and caught.value.code == "invalid_value"
+
+
+def test_a_listing_counts_facets_exactly(client, animals):
+    extra = {"search_mode": "list", "facets": ["kind", "legs"]}
+    page = client.vector_stores.search(animals, query="", filters=comparison("gte", "legs", 4), extra_body=extra)
+    assert names(page) == ["fox", "cow", "ant"], "in the order written"
+    assert page.facets == {
+        "kind": {"exact": True, "values": [{"value": "mammal", "count": 2}, {"value": "insect", "count": 1}]},
+        "legs": {"exact": True, "values": [{"value": 4, "count": 2}, {"value": 6, "count": 1}]},
+    }
+
+
+def test_groups_negative_queries_and_explanations_are_extensions(client, animals):
+    def search(**extra):
+        return client.vector_stores.search(animals, query="in the barn", extra_body=extra)
+
+    kinds = [hit.attributes["kind"] for hit in search(group_by="kind").data]
+    assert sorted(kinds) == ["bird", "insect", "mammal"]
+    first = names(search())[0]
+    assert names(search(negative_query=ANIMALS[first][0]))[0] != first
+    best = search(explain=True).data[0].explain
+    assert best["mode"] == "hybrid" and "barn" in best["keyword"]["terms"]
+    assert search(created_before=0).data == [] and len(search(created_after=0).data) == len(ANIMALS)
+    assert search(fusion="rrf").data != search(fusion="minmax").data
+    assert set(names(search(keyword_threshold=0.01))) == {"hen", "fox", "cow"}
+
+
+def test_several_vectors_are_searched_without_any_text(client, plain_client, animals):
+    queries = ["which bird hunts mice?", "who gives milk?"]
+    items = plain_client.embeddings.create(input=queries, model="local").data
+    body = {"query": None, "embeddings": [item.embedding for item in items]}
+    page = client.vector_stores.search(animals, query="", extra_body=body)
+    by_text = client.vector_stores.search(animals, query=queries, extra_body={"search_mode": "vector_only"})
+    assert names(page) == names(by_text) and sorted(names(page)[:2]) == ["cow", "owl"]
+    assert page.search_query == []
+
+
 def test_unknown_fields_are_ignored(client, animals):
     page = client.vector_stores.search(
         animals, query="milk", extra_body={"provider_id": "x", "whatever": [1, {"a": None}]}

@@ -3,6 +3,8 @@
 //! Needs `VS_TEST_DATABASE_URL`, a superuser's URL of a throw-away cluster into which the extension is installed, and
 //! `VECTORSTORE_MODEL_PATH`. `make test` provides both.
 
+pub mod store;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;

@@ -23,14 +23,14 @@ SELECT vectorstore.api_find_store_file(:n, :'id', :key, :'file') IS NULL AS not_
 SELECT body - 'id' - 'created_at' - 'vector_store_id'
 FROM vectorstore.api_attach_file(:n, :'id', :key, :'file', '{"topic": "x", "year": 2024}', :'strategy', 'one two three', ARRAY['one two', 'two three'], ARRAY['[1,0]', '[0,1]']::vector[], NULL) body;
 SELECT body->'file_counts', body->'usage_bytes', body->'status' FROM vectorstore.api_get_vector_store(:n, :'id', :key) body;
-SELECT h->>'filename', h->'attributes', h->'content' FROM vectorstore.api_search(:n, :'id', :key, ARRAY['three'], 5, 'keyword_only', NULL, NULL, NULL, NULL) body, jsonb_array_elements(body->'data') h;
+SELECT h->>'filename', h->'attributes', h->'content' FROM vectorstore.api_search(:n, :'id', :key, ARRAY['three'], NULL, '{"k": 5, "mode": "keyword_only"}') body, jsonb_array_elements(body->'data') h;
 SELECT vectorstore.api_store_file_content(:n, :'id', :key, :'file');
 -- Attached again: indexed anew, counted once.
 SELECT body->'attributes', body->'usage_bytes' FROM vectorstore.api_attach_file(:n, :'id', :key, :'file', NULL, :'strategy', 'one', ARRAY['one'], ARRAY['[1,0]']::vector[], NULL) body;
 SELECT body->'file_counts', body->'usage_bytes' FROM vectorstore.api_get_vector_store(:n, :'id', :key) body;
 -- New attributes count in the very next search; virtual keys name the file.
 SELECT body->'attributes' FROM vectorstore.api_update_store_file(:n, :'id', :key, :'file', '{"topic": "y"}') body;
-SELECT f, jsonb_array_length(vectorstore.api_search(:n, :'id', :key, ARRAY['one'], 5, 'keyword_only', NULL, NULL, f::jsonb, NULL)->'data')
+SELECT f, jsonb_array_length(vectorstore.api_search(:n, :'id', :key, ARRAY['one'], NULL, jsonb_build_object('k', 5, 'mode', 'keyword_only', 'filter', f::jsonb))->'data')
 FROM (VALUES ('{"topic": "x"}'), ('{"topic": "y"}'), ('{"type": "eq", "key": "filename", "value": "notes.md"}'), ('{"type": "ne", "key": "filename", "value": "notes.md"}')) v(f);
 -- Files that could not be read, and ids that name none.
 SELECT body->'status', body->'last_error' FROM vectorstore.api_attach_file(:n, :'id', :key, :'big', NULL, :'strategy', NULL, NULL, NULL, '{"code": "unsupported_file", "message": "no"}') body;

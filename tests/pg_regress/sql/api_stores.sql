@@ -12,10 +12,10 @@ FROM vectorstore.api_update_vector_store(:n, :'id', :key, '{"expires_after_days"
 SELECT body->0->>'id' LIKE 'emb\_%' AS made, (body->1) - 'id' - 'created_at' - 'vector_store_id'
 FROM vectorstore.api_insert_embeddings(:n, :'id', :key, ARRAY['red', 'green'], ARRAY['[1,0]', '[0,1]']::vector[], ARRAY['{"filename": "r.txt"}', NULL]::jsonb[]) body;
 SELECT regexp_replace(jsonb_pretty(body), 'emb_[a-z2-7]+', 'emb_ID', 'g')
-FROM vectorstore.api_search(:n, :'id', :key, ARRAY['red'], 5, NULL, NULL, NULL, NULL, NULL, '[1,0]') body;
+FROM vectorstore.api_search(:n, :'id', :key, ARRAY['red'], ARRAY['[1,0]'::vector], '{"k": 5}') body;
 -- Several queries give one list, each chunk with its best score.
 SELECT h->'score', h->'content'->0->'text'
-FROM vectorstore.api_search(:n, :'id', :key, ARRAY['red', 'green'], 5, 'keyword_only', NULL, NULL, NULL, NULL) body, jsonb_array_elements(body->'data') h;
+FROM vectorstore.api_search(:n, :'id', :key, ARRAY['red', 'green'], NULL, '{"k": 5, "mode": "keyword_only"}') body, jsonb_array_elements(body->'data') h;
 
 -- Unknown, ill-formed, and somebody else's look as they should.
 \set VERBOSITY terse

@@ -22,6 +22,13 @@ SELECT * FROM vectorstore.embeddings;
 SELECT vectorstore.api_health();
 SELECT vectorstore._store('secret');
 SELECT vectorstore._migrate_0001();
+SELECT * FROM vectorstore.secrets;
+SELECT vectorstore._merge(1, true);
+SELECT vectorstore._sweep(1);
+SELECT vectorstore._want_merge(1);
+SET vectorstore.background_merge = off;
+SET vectorstore.tail_limit = 100;
+SELECT segments, packed FROM vs_merge('secret');
 
 SET ROLE vs_test_app;
 SELECT vectorstore.api_health()->>'version';
