@@ -1,10 +1,10 @@
 # Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status psql setup build test lint bench reset
+.PHONY: help run up down status psql setup build test lint bench bench-search bench-ingest bench-scale bench-quality reset
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
-	@echo 'variables: PORT=8000 PGPORT=54329 PG_CONFIG=/path/to/pg_config CORPUS=folder'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
+	@echo 'variables: PORT=8000 PGPORT=54329 PG_CONFIG=/path/to/pg_config CORPUS=folder; of benchmarks: SIZE=100000 QUICK=1 ARGS=--publish'
 
 run: ## install what is missing, build, start, load the demo; Ctrl-C stops it
 	@scripts/up --foreground
@@ -36,6 +36,18 @@ lint: ## formatting, clippy, shellcheck
 
 bench: ## benchmarks
 	@scripts/bench
+
+bench-search: ## speed and recall of search beside other engines
+	@scripts/bench-peers search $(ARGS)
+
+bench-ingest: ## loading, size on disk, search while rows arrive
+	@scripts/bench-peers ingest $(ARGS)
+
+bench-scale: ## many stores beside a big one, vectors at a million rows
+	@scripts/bench-peers scale $(ARGS)
+
+bench-quality: ## relevance on judged collections
+	@scripts/bench-peers quality $(ARGS)
 
 reset: ## stop and delete the local data
 	@scripts/down --reset

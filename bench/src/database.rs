@@ -85,25 +85,22 @@ pub struct Query {
     pub weights: Vec<f64>,
     /// A tsquery that any lexeme satisfies, as text.
     pub any: String,
-    /// The query's tsvector, as text.
-    pub lexemes: String,
 }
 
 /// Prepares queries; what has neither tokens nor lexemes could not be asked.
 pub async fn prepare_queries(connection: &mut Connection, texts: &[String]) -> Result<Vec<Query>, Error> {
     let mut queries = Vec::with_capacity(texts.len());
     for text in texts {
-        let (embedding, words, weights, any, lexemes): (Vector, Vec<String>, Vec<f64>, String, String) =
-            sqlx::query_as(
-                "SELECT vs_embed($1), array_agg(u.lexeme), array_agg(cardinality(u.positions)::float8),
-                        string_agg(quote_literal(u.lexeme), ' | '), t.tsv::text
+        let (embedding, words, weights, any): (Vector, Vec<String>, Vec<f64>, String) = sqlx::query_as(
+            "SELECT vs_embed($1), array_agg(u.lexeme), array_agg(cardinality(u.positions)::float8),
+                        string_agg(quote_literal(u.lexeme), ' | ')
                  FROM to_tsvector('english', $1) AS t(tsv), unnest(t.tsv) AS u GROUP BY t.tsv",
-            )
-            .bind(text)
-            .fetch_optional(&mut *connection)
-            .await?
-            .ok_or_else(|| Error::Setup(format!("the query '{text}' has no words")))?;
-        queries.push(Query { text: text.clone(), embedding, words, weights, any, lexemes });
+        )
+        .bind(text)
+        .fetch_optional(&mut *connection)
+        .await?
+        .ok_or_else(|| Error::Setup(format!("the query '{text}' has no words")))?;
+        queries.push(Query { text: text.clone(), embedding, words, weights, any });
     }
     Ok(queries)
 }
