@@ -131,4 +131,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_search_page(text, text, @extschema:vector@.vector, integer, text, double precision, double precision, jsonb, double precision, text, timestamptz, timestamptz, text) IS
-    'One page of k results. Give next_page of any row as page, with the same arguments, for the next one; it is NULL on the last page. The list is frozen by the first page: the best 60 of each leg, or four times k, and 1,000 at most. Without query and embedding: all chunks that pass the filter, in the order in which they were written. 22023 for a page of another search.';
+    'One page of k results. Give next_page of any row as page, with the same arguments, for the next one; it is NULL on the last page. The list is frozen by the first page: the best 60 of each leg, or four times k (beyond k = 50: twice k and 100 more), and 1,000 at most. Without query and embedding: all chunks that pass the filter, in the order in which they were written. 22023 for a page of another search.';

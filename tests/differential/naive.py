@@ -22,8 +22,11 @@ Flags = NDArray[np.bool_]
 K1, B = 1.2, 0.75
 # The BM25 score that becomes one half.
 HALF = 10.0
-# Fewest candidates that each leg of a hybrid search names, and how many for each result.
-MIN_DEPTH, DEPTH_FACTOR = 100, 4
+
+
+def depth(k: int) -> int:
+    """Fewest candidates that each leg of a hybrid search names for k results."""
+    return max(60, min(4 * k, 2 * k + 100))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +140,7 @@ def expect(store: Store, search: Search, slack: float) -> Expected:
         else:
             possible = allowed
             # Every row is a candidate, or one leg decides alone; else only what the legs surely name is due.
-            if np.count_nonzero(allowed) <= max(MIN_DEPTH, DEPTH_FACTOR * search.k) or search.keyword_weight == 0:
+            if np.count_nonzero(allowed) <= depth(search.k) or search.keyword_weight == 0:
                 due = allowed
             else:
                 due = top(vector_score, allowed, search.k, slack) | top(words, matched, search.k, slack)

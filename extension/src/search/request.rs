@@ -159,9 +159,10 @@ impl Request {
         })
     }
 
-    /// Chunks that each leg names: enough that fusion rarely needs one that neither leg named.
+    /// Chunks that each leg names: enough that fusion rarely needs one that neither leg named. A long list needs
+    /// fewer beyond its end than a short one.
     pub fn depth(&self) -> usize {
-        (4 * self.k).max(60)
+        (4 * self.k).min(2 * self.k + 100).max(60)
     }
 }
 
