@@ -124,7 +124,9 @@ async fn run(options: &Options) -> Result<Vec<Row>, Error> {
 
     if wanted(Part::Search) {
         // What the SQL written by hand needs; the extension does without.
-        sqlx::query("CREATE INDEX by_hand ON vectorstore.embeddings USING gin (tsv)").execute(&mut connection).await?;
+        sqlx::query("CREATE INDEX by_hand ON vectorstore.embeddings USING gin (tsv)")
+            .execute(&mut connection)
+            .await?;
         for mode in search::MODES {
             say(&format!("search {}", mode.name));
             rows.extend(search::measure(&mut connection, &store, &queries, mode, options).await?);

@@ -4,8 +4,11 @@ use crate::error::Error;
 use crate::rows::Plain;
 use crate::table::{Slot, Table};
 use pgrx::datum::{Array, FromDatum};
+use pgrx::pg_sys;
 use std::ffi::CStr;
 use vectorstore_core::segment::{Damaged, Mask};
+
+const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
 /// A segment's row.
 pub struct SegmentRow {
@@ -23,6 +26,8 @@ pub struct StoreRow {
     pub dimensions: usize,
     /// Whether texts are embedded by the local model.
     pub local_model: bool,
+    /// Whether it has expired, by the time at which the transaction began.
+    pub expired: bool,
     /// Number of chunks.
     pub chunks: i64,
     /// Number of tokens of all chunks.
@@ -48,13 +53,19 @@ pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
         (open(c"stores", c"stores_pkey")?, open(c"store_counters", c"store_counters_pkey")?);
     let (dimensions, model) = (stores.column(c"dimensions"), stores.column(c"embedding_model"));
     let (chunks, tokens) = (counters.column(c"chunks"), counters.column(c"tokens"));
+    let (days, active) = (stores.column(c"expires_after_days"), stores.column(c"last_active_at"));
     let mut scan = stores.scan_prefix(&[store]);
     let Some(slot) = scan.next_row() else { return Ok(None) };
-    slot.deform(dimensions.max(model));
+    slot.deform(dimensions.max(model).max(days).max(active));
     let local_model = Plain::new(slot.get(model)).text() == Some("local");
     let mut row = StoreRow {
         dimensions: slot.get(dimensions).map_or(0, |datum| datum.value() as i32 as usize),
         local_model,
+        expired: slot.get(days).is_some_and(|days| {
+            let lifetime = i64::from(days.value() as i32) * MICROSECONDS_PER_DAY;
+            // SAFETY: there is a transaction in every function call.
+            slot.bigint(active) + lifetime <= unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+        }),
         chunks: 0,
         tokens: 0,
     };

@@ -33,5 +33,9 @@ pgrx::pg_module_magic!(name, version);
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
+    // Errors that pass through Rust would carry a backtrace to the client in their DETAIL wherever the server was
+    // started with RUST_BACKTRACE.
+    // SAFETY: a server process has one thread, and reads the environment in no other while it loads a library.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
     gucs::init();
 }

@@ -1,6 +1,7 @@
 //! Search in one store: the function under `vs_search` and its relatives.
 
 mod answer;
+mod face;
 mod facets;
 mod hnsw;
 mod phrase;
@@ -10,7 +11,7 @@ mod rows;
 mod run;
 mod view;
 
-use crate::catalog;
+use crate::catalog::{self, StoreRow};
 use crate::datum::{RawDatum, vectors};
 use crate::error::Error;
 use crate::rows::{Chunk, Chunks};
@@ -60,24 +61,28 @@ fn search(
     embeddings: Option<AnyArray>,
     options: Option<JsonB>,
 ) -> Result<Rows, ErrorReport> {
-    let rows = find(store_id.unwrap_or_default(), queries, embeddings, options)?;
-    Ok(TableIterator::new(rows))
-}
-
-fn find(
-    store: i64,
-    texts: Option<Array<&str>>,
-    embeddings: Option<AnyArray>,
-    options: Option<JsonB>,
-) -> Result<Vec<Row>, Error> {
     let options: Options = match options {
-        Some(JsonB(value)) => serde_json::from_value(value).map_err(|e| invalid(e.to_string(), "options"))?,
+        Some(JsonB(value)) => {
+            serde_json::from_value(value).map_err(|error| invalid(error.to_string(), "options"))?
+        }
         None => Options::default(),
     };
-    let request = Request::new(options)?;
+    let texts: Vec<Option<&str>> = queries.iter().flat_map(|texts| texts.iter()).collect();
+    let embeddings = embeddings.map(vectors).unwrap_or_default();
+    let store = store_id.unwrap_or_default();
     let row = catalog::store(store)?.ok_or(Error::NoStore)?;
-    let texts: Vec<Option<&str>> = texts.iter().flat_map(|texts| texts.iter()).collect();
-    let mut embeddings = embeddings.map(vectors).unwrap_or_default();
+    Ok(TableIterator::new(find(store, &row, &texts, embeddings, options)?))
+}
+
+/// The hits of a search in a store that exists.
+fn find(
+    store: i64,
+    row: &StoreRow,
+    texts: &[Option<&str>],
+    mut embeddings: Vec<Option<Vec<f32>>>,
+    options: Options,
+) -> Result<Vec<Row>, Error> {
+    let request = Request::new(options)?;
     let count = texts.len().max(embeddings.len()).max(1);
     if count > MAX_QUERIES {
         return Err(invalid(format!("A search takes at most {MAX_QUERIES} queries."), "query"));
@@ -89,12 +94,12 @@ fn find(
     let queries = embeddings
         .into_iter()
         .enumerate()
-        .map(|(at, embedding)| Query::new(store, &row, &request, texts.get(at).copied().flatten(), embedding))
+        .map(|(at, embedding)| Query::new(store, row, &request, texts.get(at).copied().flatten(), embedding))
         .collect::<Result<Vec<_>, _>>()?;
     let chunks = Chunks::open().ok_or(Error::NotInstalled)?;
     let pages = PageTable::open().ok_or(Error::NotInstalled)?;
     let reader = pages.reader();
-    let mut run = Run::new(store, &row, &request, queries, &chunks, &reader)?;
+    let mut run = Run::new(store, row, &request, queries, &chunks, &reader)?;
     run.gather()?;
     let ranked = rank(&run)?;
     Ok(answer_rows(&mut run, ranked))

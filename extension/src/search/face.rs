@@ -1,0 +1,149 @@
+//! `vs_search` itself: its typed arguments become the options of a search. In Rust, because a function in PL/pgSQL around
+//! the engine took a fifth of the time of a search.
+
+use super::request::Options;
+use super::{Row, find};
+use crate::catalog;
+use crate::datum::{RawDatum, VectorArg, vectors};
+use crate::error::Error;
+use pgrx::datum::Array;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::OwnedPreparedStatement;
+use pgrx::{AnyArray, JsonB};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+type Rows = TableIterator<
+    'static,
+    (
+        name!(id, Option<RawDatum>),
+        name!(file_id, Option<RawDatum>),
+        name!(filename, Option<RawDatum>),
+        name!(score, f64),
+        name!(vector_score, Option<f64>),
+        name!(keyword_score, Option<f64>),
+        name!(content, Option<RawDatum>),
+        name!(metadata, Option<RawDatum>),
+        name!(explanation, Option<JsonB>),
+    ),
+>;
+
+/// A number that every range refuses, in place of what is missing or not finite.
+fn finite(number: Option<f64>) -> Option<f64> {
+    Some(number.filter(|number| number.is_finite()).unwrap_or(-1.0))
+}
+
+/// Searches a store by its id or name; the arguments are those of the SQL declaration, in which times are
+/// `timestamptz`: microseconds since 2000-01-01 UTC.
+#[pg_extern(sql = false, stable)]
+#[allow(clippy::too_many_arguments)]
+fn vs_search(
+    store: Option<&str>,
+    query: Option<&str>,
+    embedding: Option<VectorArg>,
+    k: Option<i32>,
+    mode: Option<&str>,
+    vector_weight: Option<f64>,
+    keyword_weight: Option<f64>,
+    filter: Option<JsonB>,
+    score_threshold: Option<f64>,
+    explain: Option<bool>,
+    fusion: Option<&str>,
+    rrf_k: Option<f64>,
+    queries: Option<Array<&str>>,
+    embeddings: Option<AnyArray>,
+    combine: Option<&str>,
+    negative_queries: Option<Array<&str>>,
+    negative_embeddings: Option<AnyArray>,
+    negative_weight: Option<f64>,
+    vector_threshold: Option<f64>,
+    keyword_threshold: Option<f64>,
+    created_from: Option<i64>,
+    created_to: Option<i64>,
+    group_by: Option<&str>,
+    group_size: Option<i32>,
+) -> Result<Rows, ErrorReport> {
+    let number = resolve(store)?;
+    let row = catalog::store(number)?.ok_or(Error::NoStore)?;
+    if row.expired {
+        require_active(number)?;
+    }
+    let (mut texts, mut vectors_given) = (Vec::new(), Vec::new());
+    if query.is_some() || embedding.is_some() {
+        texts.push(query);
+        vectors_given.push(embedding.map(|embedding| embedding.get().to_vec()));
+    }
+    append(queries.iter().flat_map(|more| more.iter()), embeddings, &mut texts, &mut vectors_given);
+    let positive = texts.len();
+    let negative = negative_queries.iter().flat_map(|more| more.iter());
+    append(negative, negative_embeddings, &mut texts, &mut vectors_given);
+    let options = Options {
+        k: Some(i64::from(k.unwrap_or(0))),
+        mode: Some(mode.unwrap_or_default().to_owned()),
+        vector_weight: finite(vector_weight),
+        keyword_weight: finite(keyword_weight),
+        fusion: fusion.unwrap_or_default().to_owned(),
+        rrf_k: finite(rrf_k),
+        combine: combine.unwrap_or_default().to_owned(),
+        negatives: texts.len() - positive,
+        negative_weight: finite(negative_weight),
+        filter: filter.map(|filter| filter.0),
+        score_threshold: finite(score_threshold),
+        vector_threshold: finite(vector_threshold),
+        keyword_threshold: finite(keyword_threshold),
+        created_from,
+        created_to,
+        group_by: group_by.map(str::to_owned),
+        group_size: i64::from(group_size.unwrap_or(0)),
+        explain: explain.unwrap_or(false),
+        list: 0,
+    };
+    let rows = find(number, &row, &texts, vectors_given, options)?;
+    Ok(TableIterator::new(rows.into_iter().map(|row: Row| {
+        let (_, score, vector_score, keyword_score, explanation, id, file_id, filename, content, metadata) =
+            row;
+        (id, file_id, filename, score, vector_score, keyword_score, content, metadata, explanation)
+    })))
+}
+
+/// Adds queries; texts and embeddings go together by place, and the longer list counts.
+fn append<'a>(
+    more: impl Iterator<Item = Option<&'a str>>,
+    embeddings: Option<AnyArray>,
+    texts: &mut Vec<Option<&'a str>>,
+    vectors_given: &mut Vec<Option<Vec<f32>>>,
+) {
+    texts.extend(more);
+    vectors_given.extend(embeddings.map(vectors).unwrap_or_default());
+    let count = texts.len().max(vectors_given.len());
+    texts.resize(count, None);
+    vectors_given.resize_with(count, || None);
+}
+
+/// The number of the store with this id or name.
+fn resolve(store: Option<&str>) -> Result<i64, Error> {
+    thread_local! {
+        /// Planned once a session.
+        static STATEMENT: RefCell<Option<Rc<OwnedPreparedStatement>>> = const { RefCell::new(None) };
+    }
+    Spi::connect(|client| {
+        let known = STATEMENT.with_borrow(Clone::clone);
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let sql = "SELECT vectorstore._store($1)";
+                let fresh = Rc::new(client.prepare(sql, &pgrx::oids_of![String])?.keep());
+                STATEMENT.with_borrow_mut(|slot| *slot = Some(Rc::clone(&fresh)));
+                fresh
+            }
+        };
+        let number = client.select(&*statement, Some(1), &[store.into()])?.first().get(1)?;
+        number.ok_or(Error::NoStore)
+    })
+}
+
+/// Raises the error of an expired store.
+fn require_active(store: i64) -> Result<(), Error> {
+    Ok(Spi::run_with_args("SELECT vectorstore._require_active($1)", &[store.into()])?)
+}
