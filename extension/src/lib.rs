@@ -1,8 +1,9 @@
-//! PostgreSQL extension `vectorstore`: the Rust leaves under the SQL functions of `sql/`.
+//! PostgreSQL extension `vectorstore`: the engine of search, and the leaves under the SQL functions of `sql/`.
 //!
-//! Whoever reads or changes rows is SQL; whoever computes from its arguments is here. The SQL declarations of
-//! these functions stand in `sql/schema/rust.sql`, written by hand and checked against this library by the
-//! regression test `catalog`.
+//! Who writes rows is SQL. Who computes from its arguments is here, and who searches: `search` and `pack` read chunks
+//! and segments through `rows` and `segments`, which read them through `table`; what they compute is in the crate
+//! `vectorstore-core`. The SQL declarations of these functions are written by hand, most of them in
+//! `sql/schema/rust.sql`, and checked against this library by the regression test `catalog`.
 
 // The type that pgrx asks a fallible function to return; errors are rare and end the statement.
 #![allow(clippy::result_large_err)]
