@@ -131,7 +131,7 @@ fn answer_rows(run: &mut Run, ranked: Vec<Ranked>) -> Vec<Row> {
             matched.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
         };
         // The terms and the reader of rows are different parts of the run.
-        let matched = run.finder.find(store, chunk_id, tid, read).unwrap_or_default();
+        let Some(matched) = run.finder.find(store, chunk_id, tid, read) else { continue };
         if explained {
             row.4 = Some(JsonB(explain(run, &hit, &matched)));
         }

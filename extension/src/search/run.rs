@@ -148,7 +148,11 @@ impl<'a, 't> Run<'a, 't> {
                 self.keyword_leg(at, &allowed)?;
             }
         }
-        self.read_members();
+        // What a lone keyword leg found is scored already; then only the rows of the answer are read.
+        let lone = self.queries.len() == 1 && self.queries[0].vector.is_none();
+        if !lone || self.request.group_by.is_some() {
+            self.read_members();
+        }
         Ok(())
     }
 
