@@ -1,52 +1,42 @@
 //! Arithmetic on embeddings.
 
-/// Dot product of two vectors of equal length, in single precision; of unequal ones, over the shorter.
+/// Dot product of two vectors of equal length, in single precision; of unequal ones, over the shorter. The same to the
+/// last bit on every machine.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let len = a.len().min(b.len());
+    let (a, b) = (&a[..len], &b[..len]);
     #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+    if std::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has the instructions.
         return unsafe { dot_avx2(a, b) };
     }
-    dot_portable(a, b)
+    products(a, b)
 }
 
-/// Sums in 16 lanes, so that the compiler can use whatever vector registers there are.
-fn dot_portable(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let len = a.len().min(b.len());
-    let (a, b) = (&a[..len], &b[..len]);
-    let (blocks_a, blocks_b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0f32; LANES];
-    for (x, y) in blocks_a.0.iter().zip(blocks_b.0) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    let rest: f32 = blocks_a.1.iter().zip(blocks_b.1).map(|(x, y)| x * y).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
+/// The same loop, compiled for wider registers.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2")]
 fn dot_avx2(a: &[f32], b: &[f32]) -> f32 {
-    // The same loop, compiled for wider registers.
-    dot_portable_inlined(a, b)
+    products(a, b)
 }
 
-#[cfg(target_arch = "x86_64")]
+/// Sums in 32 lanes, so that the compiler can use whatever vector registers the caller has; both of the same length.
 #[inline(always)]
-fn dot_portable_inlined(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 32;
-    let len = a.len().min(b.len());
-    let (blocks_a, blocks_b) = (a[..len].as_chunks::<LANES>(), b[..len].as_chunks::<LANES>());
-    let mut sums = [0.0f32; LANES];
-    for (x, y) in blocks_a.0.iter().zip(blocks_b.0) {
-        for lane in 0..LANES {
-            sums[lane] = x[lane].mul_add(y[lane], sums[lane]);
+pub(crate) fn products(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
+    let mut sums = [0f32; 32];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..32 {
+            sums[lane] += a[lane] * b[lane];
         }
     }
-    let rest: f32 = blocks_a.1.iter().zip(blocks_b.1).map(|(x, y)| x * y).sum();
-    sums.iter().sum::<f32>() + rest
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    for half in [16, 8, 4, 2, 1] {
+        for lane in 0..half {
+            sums[lane] += sums[lane + half];
+        }
+    }
+    sums[0] + rest
 }
 
 #[cfg(test)]
@@ -60,7 +50,7 @@ mod tests {
             let (a, b): (Vec<f32>, Vec<f32>) = pairs.iter().copied().unzip();
             let exact: f64 = pairs.iter().map(|&(x, y)| f64::from(x) * f64::from(y)).sum();
             prop_assert!((f64::from(dot(&a, &b)) - exact).abs() < 1e-4);
-            prop_assert!((f64::from(dot_portable(&a, &b)) - exact).abs() < 1e-4);
+            prop_assert!((f64::from(products(&a, &b)) - exact).abs() < 1e-4);
         }
     }
 }

@@ -6,8 +6,6 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-mod bench;
-
 /// The bytes of a `tsvector` with any lexemes; a frequency is all that the count of positions says.
 fn vector(words: &BTreeMap<Vec<u8>, u16>) -> Vec<u8> {
     let (mut entries, mut lexemes) = (Vec::new(), Vec::<u8>::new());

@@ -4,6 +4,7 @@
 //! ("fast scan": André, Kermarrec and Le Scouarnec, "Cache locality is not enough", VLDB 2015; the even/odd sums as
 //! in faiss). Both implementations give the same integers and the same floats.
 
+use crate::vector::products;
 use half::f16;
 
 /// Slots of a group, codes of one interleaved row.
@@ -82,7 +83,7 @@ impl Kernel {
     #[inline]
     pub(super) fn dot(self, a: &[f32], b: &[f32]) -> f32 {
         match self {
-            Self::Portable => portable::dot(a, b),
+            Self::Portable => products(a, b),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Avx2` exists only where its features were detected.
             Self::Avx2 => unsafe { avx2::dot(a, b) },
@@ -118,31 +119,13 @@ mod portable {
         }
         reached
     }
-
-    #[inline(always)]
-    pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
-        let mut sums = [0f32; 32];
-        for (a, b) in a.iter().zip(b) {
-            for lane in 0..32 {
-                sums[lane] += a[lane] * b[lane];
-            }
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-        for half in [16, 8, 4, 2, 1] {
-            for lane in 0..half {
-                sums[lane] += sums[lane + half];
-            }
-        }
-        sums[0] + rest
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{Affine, FACTOR_BYTES, GROUP, portable};
+    use super::{Affine, FACTOR_BYTES, GROUP, products};
 
     #[target_feature(enable = "avx2")]
     pub(super) fn accumulate(tables: &[[u8; 32]], codes: &[[u8; 32]], sums: &mut [u16; GROUP]) {
@@ -212,7 +195,7 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-        portable::dot(a, b)
+        products(a, b)
     }
 }
 

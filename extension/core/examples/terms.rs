@@ -1,8 +1,34 @@
-//! Times, sizes and memory; run by
-//! `cargo test --release -p vectorstore-core terms::tests::bench -- --ignored --nocapture --test-threads 1`.
+//! Measures the postings of a segment: build time, size, and the time of a search.
+//!
+//! `cargo run --release -p vectorstore-core --example terms -- [DOCUMENTS]`
 
-use super::*;
+use std::collections::BTreeMap;
 use std::time::Instant;
+
+use vectorstore_core::bm25::{Norms, QueryTerms, idf, weight};
+use vectorstore_core::segment::terms::{Terms, TermsBuilder, TermsMeta, Top};
+use vectorstore_core::segment::{Mask, MemoryPages};
+use vectorstore_core::tsvector::TsVector;
+
+/// The bytes of a `tsvector` with any lexemes; a frequency is all that the count of positions says.
+fn vector(words: &BTreeMap<Vec<u8>, u16>) -> Vec<u8> {
+    let (mut entries, mut lexemes) = (Vec::new(), Vec::<u8>::new());
+    for (word, count) in words {
+        lexemes.resize(lexemes.len().next_multiple_of(2), 0);
+        entries.extend(((lexemes.len() as u32) << 12 | (word.len() as u32) << 1 | 1).to_le_bytes());
+        lexemes.extend(word);
+        lexemes.resize(lexemes.len().next_multiple_of(2), 0);
+        lexemes.extend(count.to_le_bytes());
+    }
+    [(words.len() as i32).to_le_bytes().to_vec(), entries, lexemes].concat()
+}
+
+fn mask(slots: u32, seed: u32, keep: u32) -> Mask {
+    let mut mask = Mask::none(slots);
+    let kept = |slot: &u32| (slot ^ seed).wrapping_mul(0x9e37_79b9) >> 16 & 0xff < keep;
+    (0..slots).filter(kept).for_each(|slot| mask.insert(slot));
+    mask
+}
 
 /// A generator of random numbers (SplitMix64).
 struct Random(u64);
@@ -68,14 +94,13 @@ fn collection(count: usize) -> (MemoryPages, TermsMeta) {
     let bytes: usize = pages.0.iter().map(Vec::len).sum();
     println!(
         "{count} documents, {postings} postings, {} terms: add {adding:.2} s, finish {:.2} s, held {} kB, peak +{} kB\n\
-         {} kB in {} pages ({} dictionary), {:.2} bytes a posting",
+         {} kB in {} pages, {:.2} bytes a posting",
         meta.terms(),
         clock.elapsed().as_secs_f64(),
         held / 1024,
         resident_kb() - before,
         bytes / 1024,
         meta.pages(),
-        meta.dictionary.pages,
         bytes as f64 / postings as f64
     );
     (pages, meta)
@@ -163,26 +188,6 @@ fn measure(count: usize) {
     run("two rare terms", slots, &pages, &terms, &pairs, None);
 }
 
-#[test]
-#[ignore = "measures"]
-fn hundred_thousand() {
-    measure(100_000);
-}
-
-#[test]
-#[ignore = "measures"]
-fn four_hundred_thousand() {
-    measure(400_000);
-}
-
-#[test]
-#[ignore = "measures"]
-fn a_million() {
-    measure(1_000_000);
-}
-
-#[test]
-#[ignore = "measures"]
 fn counts_in_single_documents() {
     let mut random = Random(3);
     let documents: Vec<_> = (0..2000).map(|_| vector(&random.document(18))).collect();
@@ -195,4 +200,10 @@ fn counts_in_single_documents() {
         best = best.min(clock.elapsed().as_secs_f64());
     }
     println!("counts: {:.1} ns a document of 18 tokens, {held} found", best * 1e9 / documents.len() as f64);
+}
+
+fn main() {
+    let documents = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(100_000);
+    measure(documents);
+    counts_in_single_documents();
 }
