@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::rows::Plain;
 use crate::table::{Slot, Table};
-use pgrx::datum::{Array, FromDatum};
+use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use std::ffi::CStr;
+use vectorstore_core::id;
 use vectorstore_core::segment::{Damaged, Mask};
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
@@ -22,6 +23,12 @@ pub struct SegmentRow {
 
 /// A store.
 pub struct StoreRow {
+    /// Its number.
+    pub store_id: i64,
+    /// Code of its language.
+    pub language: i16,
+    /// Codes that its chunks have had, when it detects languages.
+    pub languages: Vec<i16>,
     /// Dimensions of its embeddings.
     pub dimensions: usize,
     /// Whether texts are embedded by the local model.
@@ -49,18 +56,55 @@ fn open(name: &CStr, key: &CStr) -> Result<Table, Error> {
 
 /// A store's settings and counts; `None` when there is no such store.
 pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
-    let (stores, counters) =
-        (open(c"stores", c"stores_pkey")?, open(c"store_counters", c"store_counters_pkey")?);
-    let (dimensions, model) = (stores.column(c"dimensions"), stores.column(c"embedding_model"));
-    let (chunks, tokens) = (counters.column(c"chunks"), counters.column(c"tokens"));
-    let (days, active) = (stores.column(c"expires_after_days"), stores.column(c"last_active_at"));
+    let stores = open(c"stores", c"stores_pkey")?;
     let mut scan = stores.scan_prefix(&[store]);
+    match scan.next_row() {
+        Some(slot) => read_store(&stores, slot).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The SQL user's store with this id, or else with this name; `None` when there is none, or when several bear the name.
+///
+/// The same as the SQL function `_store`, which also says what is wrong: three statements took longer than a search.
+pub fn find_store(store: &str) -> Result<Option<StoreRow>, Error> {
+    let Some(tenant) = current_tenant()? else { return Ok(None) };
+    if let Some(number) = id::decode("vs_", store) {
+        let stores = open(c"stores", c"stores_pkey")?;
+        let (id, owner) = (stores.column(c"id"), stores.column(c"tenant_id"));
+        let mut scan = stores.scan_prefix(&[number]);
+        let same =
+            |slot: &Slot| Plain::new(slot.get(id)).text() == Some(store) && slot.bigint(owner) == tenant;
+        if let Some(slot) = scan.next_row().filter(|slot| same(slot)) {
+            return read_store(&stores, slot).map(Some);
+        }
+    }
+    let stores = open(c"stores", c"stores_tenant_name")?;
+    let mut scan = stores.scan_text(&[tenant], store);
     let Some(slot) = scan.next_row() else { return Ok(None) };
-    slot.deform(dimensions.max(model).max(days).max(active));
-    let local_model = Plain::new(slot.get(model)).text() == Some("local");
+    let row = read_store(&stores, slot)?;
+    Ok(scan.next_row().is_none().then_some(row))
+}
+
+/// Tenant of the SQL user: the one called `default`.
+fn current_tenant() -> Result<Option<i64>, Error> {
+    let tenants = open(c"tenants", c"tenants_id_key")?;
+    let tenant = tenants.column(c"tenant_id");
+    let mut scan = tenants.scan_text(&[], "default");
+    Ok(scan.next_row().map(|slot| slot.bigint(tenant)))
+}
+
+fn read_store(stores: &Table, slot: &Slot) -> Result<StoreRow, Error> {
+    let (id, dimensions) = (stores.column(c"store_id"), stores.column(c"dimensions"));
+    let model = stores.column(c"embedding_model");
+    let (language, languages) = (stores.column(c"language"), stores.column(c"languages"));
+    let (days, active) = (stores.column(c"expires_after_days"), stores.column(c"last_active_at"));
     let mut row = StoreRow {
+        store_id: slot.bigint(id),
+        language: slot.get(language).map_or(0, |datum| datum.value() as i16),
+        languages: Vec::new(),
         dimensions: slot.get(dimensions).map_or(0, |datum| datum.value() as i32 as usize),
-        local_model,
+        local_model: Plain::new(slot.get(model)).text() == Some("local"),
         expired: slot.get(days).is_some_and(|days| {
             let lifetime = i64::from(days.value() as i32) * MICROSECONDS_PER_DAY;
             // SAFETY: there is a transaction in every function call.
@@ -69,12 +113,14 @@ pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
         chunks: 0,
         tokens: 0,
     };
-    let mut scan = counters.scan_prefix(&[store]);
+    append(slot, languages, &mut row.languages);
+    let counters = open(c"store_counters", c"store_counters_pkey")?;
+    let (chunks, tokens) = (counters.column(c"chunks"), counters.column(c"tokens"));
+    let mut scan = counters.scan_prefix(&[row.store_id]);
     if let Some(slot) = scan.next_row() {
-        slot.deform(chunks.max(tokens));
         (row.chunks, row.tokens) = (slot.bigint(chunks), slot.bigint(tokens));
     }
-    Ok(Some(row))
+    Ok(row)
 }
 
 /// The segments of a store, oldest first.
@@ -85,7 +131,6 @@ pub fn segments(store: i64) -> Result<Vec<SegmentRow>, Error> {
     let mut rows = Vec::new();
     let mut scan = table.scan_prefix(&[store]);
     while let Some(slot) = scan.next_row() {
-        slot.deform(id.max(header).max(deleted));
         let header = Plain::new(slot.get(header)).to_vec();
         let deleted = match Plain::new(slot.get(deleted)).bytes() {
             Some(bits) => Some(mask(&header, bits)?),
@@ -112,7 +157,6 @@ pub fn changes(store: i64) -> Result<Changes, Error> {
     let mut changes = Changes::default();
     let mut scan = table.scan_prefix(&[store]);
     while let Some(slot) = scan.next_row() {
-        slot.deform(added.max(removed));
         append(slot, added, &mut changes.added);
         append(slot, removed, &mut changes.removed);
     }
@@ -123,9 +167,11 @@ pub fn changes(store: i64) -> Result<Changes, Error> {
     Ok(changes)
 }
 
-fn append(slot: &Slot, column: usize, to: &mut Vec<i64>) {
+fn append<T>(slot: &Slot, column: usize, to: &mut Vec<T>)
+where
+    Vec<T>: FromDatum,
+{
     let Some(datum) = slot.get(column) else { return };
-    // SAFETY: the column is a bigint[] that is not NULL.
-    let array = unsafe { Array::<i64>::from_datum(datum, false) };
-    to.extend(array.iter().flat_map(|array| array.iter().flatten()));
+    // SAFETY: the column is an array of these without NULL.
+    to.extend(unsafe { Vec::<T>::from_datum(datum, false) }.unwrap_or_default());
 }

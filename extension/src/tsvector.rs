@@ -1,16 +1,20 @@
 //! `tsvector` as an argument: read in place, detoasted only when it is compressed or out of line.
 
+use crate::catalog::{self, StoreRow};
+use crate::datum::RawDatum;
 use crate::error::Error;
 use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
-use pgrx::{FromDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, direct_function_call_as_datum, pg_sys};
 use std::cell::RefCell;
+use std::ffi::CString;
 use std::rc::Rc;
-use std::thread::LocalKey;
+use vectorstore_core::language::{AUTO, bigrams, configuration, has_bigrams};
 use vectorstore_core::tsvector::TsVector;
 
 /// A `tsvector` argument; lives as long as the call.
@@ -58,61 +62,90 @@ unsafe impl SqlTranslatable for TsVectorArg<'_> {
         Ok(ReturnsRef::One(SqlMappingRef::literal("tsvector")));
 }
 
-thread_local! {
-    /// Statements planned once a session: planning would take longer than the call.
-    static LEXEMES: Statement = const { RefCell::new(None) };
-    static READINGS: Statement = const { RefCell::new(None) };
-}
-
-type Statement = RefCell<Option<Rc<OwnedPreparedStatement>>>;
-
 /// Calls `read` with the lexemes of a query's text in the language or languages of a store.
-pub fn lexemes<T>(store: i64, text: &str, read: impl FnOnce(TsVector) -> T) -> Result<T, Error> {
-    let mut read = Some(read);
-    let mut lexemes = each(&LEXEMES, "SELECT vectorstore._query_lexemes($1, $2)", store, text, |lexemes| {
-        read.take().map(|read| read(lexemes))
-    })?;
-    lexemes.pop().ok_or(Error::NoStore)
+pub fn lexemes<T>(store: &StoreRow, text: &str, read: impl FnOnce(TsVector) -> T) -> Result<T, Error> {
+    let datum = query_datum(store, text)?;
+    // SAFETY: the datum is a tsvector in the memory of this call.
+    let lexemes = unsafe { TsVectorArg::from_polymorphic_datum(datum, false, pg_sys::TSVECTOROID) };
+    Ok(read(lexemes.expect("it is not NULL").get()))
 }
 
 /// What `read` makes of a text as each language of a store reads it, with the places of its words.
-pub fn readings<T>(store: i64, text: &str, read: impl FnMut(TsVector) -> Option<T>) -> Result<Vec<T>, Error> {
-    each(&READINGS, "SELECT vectorstore._readings($1, $2)", store, text, read)
+pub fn readings<T>(store: &StoreRow, text: &str, read: impl Fn(TsVector) -> Option<T>) -> Vec<T> {
+    let codes = if store.language == AUTO { &store.languages[..] } else { &[store.language] };
+    let reading = |&code| {
+        // SAFETY: the datum is a tsvector in the memory of this call.
+        let lexemes =
+            unsafe { TsVectorArg::from_polymorphic_datum(document(code, text), false, pg_sys::TSVECTOROID) };
+        lexemes.and_then(|lexemes| read(lexemes.get()))
+    };
+    codes.iter().filter_map(reading).collect()
 }
 
-/// Runs a statement that gives rows of one tsvector.
-fn each<T>(
-    statement: &'static LocalKey<Statement>,
-    sql: &str,
-    store: i64,
-    text: &str,
-    mut read: impl FnMut(TsVector) -> Option<T>,
-) -> Result<Vec<T>, Error> {
+/// Lexemes of a text in the language with this code: what `document_tsv` gives, without an executor.
+fn document(code: i16, text: &str) -> pg_sys::Datum {
+    /// `pg_ts_config.oid`.
+    const OID_COLUMN: i16 = 1;
+    let cut;
+    let text = if has_bigrams(code) {
+        cut = bigrams(text);
+        &cut
+    } else {
+        text
+    };
+    let name = CString::new(configuration(code)).expect("names have no NUL");
+    // SAFETY: name and schema are the keys of this cache; `to_tsvector` takes the configuration's Oid, which the
+    // cache gave, and a text.
+    let lexemes = unsafe {
+        let configuration = pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TSCONFIGNAMENSP as i32,
+            OID_COLUMN,
+            name.as_ptr().into(),
+            pg_sys::Oid::from(pg_sys::PG_CATALOG_NAMESPACE).into(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        );
+        let arguments = [configuration.into_datum(), text.into_datum()];
+        direct_function_call_as_datum(pg_sys::to_tsvector_byid, &arguments)
+    };
+    lexemes.expect("to_tsvector never gives NULL")
+}
+
+fn query_datum(store: &StoreRow, text: &str) -> Result<pg_sys::Datum, Error> {
+    thread_local! {
+        /// Planned once a session: planning would take longer than the call.
+        static UNION: RefCell<Option<Rc<OwnedPreparedStatement>>> = const { RefCell::new(None) };
+    }
+    if store.language != AUTO {
+        return Ok(document(store.language, text));
+    }
     Spi::connect(|client| {
-        let known = statement.with_borrow(Clone::clone);
+        let known = UNION.with_borrow(Clone::clone);
         let statement = match known {
             Some(statement) => statement,
             None => {
-                let fresh = Rc::new(client.prepare(sql, &pgrx::oids_of![i64, String])?.keep());
-                statement.with_borrow_mut(|slot| *slot = Some(Rc::clone(&fresh)));
+                let sql = "SELECT vectorstore._union_lexemes($1, $2)";
+                let fresh = Rc::new(client.prepare(sql, &pgrx::oids_of![Vec<i16>, String])?.keep());
+                UNION.with_borrow_mut(|slot| *slot = Some(Rc::clone(&fresh)));
                 fresh
             }
         };
-        let rows = client.select(&*statement, None, &[store.into(), text.into()])?.len();
-        let mut found = Vec::new();
-        for row in 0..rows {
-            let mut is_null = false;
-            // SAFETY: the statement above returned this many rows of one column, a tsvector; they live until the
-            // connection to SPI ends.
-            let value = unsafe {
-                let table = pg_sys::SPI_tuptable;
-                let datum = pg_sys::SPI_getbinval(*(*table).vals.add(row), (*table).tupdesc, 1, &mut is_null);
-                TsVectorArg::from_polymorphic_datum(datum, is_null, pg_sys::TSVECTOROID)
-            };
-            found.extend(value.and_then(|value| read(value.get())));
+        client.select(&*statement, Some(1), &[store.languages.clone().into(), text.into()])?;
+        // SAFETY: the statement gives one row of one tsvector. The copy is made outside of SPI's memory, which is
+        // freed at the end of the connection.
+        unsafe {
+            let (table, mut is_null) = (pg_sys::SPI_tuptable, false);
+            let value = pg_sys::SPI_getbinval(*(*table).vals, (*table).tupdesc, 1, &mut is_null);
+            Ok(pg_sys::SPI_datumTransfer(value, false, -1))
         }
-        Ok(found)
     })
+}
+
+/// Lexemes that a query looks for in a store. Of a store that detects languages they are those of all its languages.
+#[pg_extern(sql = false, stable, strict)]
+fn query_lexemes(store_id: i64, query: &str) -> Result<RawDatum, ErrorReport> {
+    let store = catalog::store(store_id)?.ok_or(Error::NoStore)?;
+    Ok(RawDatum(query_datum(&store, query)?))
 }
 
 /// Number of tokens of a document: the length that BM25 works with.

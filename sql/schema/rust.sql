@@ -59,6 +59,9 @@ COMMENT ON FUNCTION vectorstore._language_number(text) IS 'Code of a language by
 COMMENT ON FUNCTION vectorstore._language_names() IS 'Names of all languages, by code.';
 COMMENT ON FUNCTION vectorstore._detect_language(text, smallint) IS 'Code of the language that a text is written in; the fallback when that is not certain or not one of ours.';
 COMMENT ON FUNCTION vectorstore._bigrams(text) IS 'The text with runs of Chinese, Japanese and Korean characters cut into single characters and pairs; other scripts unchanged.';
+CREATE FUNCTION vectorstore._query_lexemes(store_id bigint, query text) RETURNS tsvector
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'query_lexemes_wrapper';
+COMMENT ON FUNCTION vectorstore._query_lexemes(bigint, text) IS 'Lexemes that a query looks for in a store: what document_tsv() makes of it. Of a store that detects languages they are those of all its languages, and their positions are not the order of the words.';
 
 -- Segments
 CREATE FUNCTION vectorstore._pack(store_id bigint, chunk_ids bigint[]) RETURNS bigint

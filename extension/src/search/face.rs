@@ -3,16 +3,13 @@
 
 use super::request::Options;
 use super::{Row, find};
-use crate::catalog;
+use crate::catalog::{self, StoreRow};
 use crate::datum::{RawDatum, VectorArg, vectors};
 use crate::error::Error;
 use pgrx::datum::Array;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{AnyArray, JsonB};
-use std::cell::RefCell;
-use std::rc::Rc;
 
 type Rows = TableIterator<
     'static,
@@ -64,10 +61,9 @@ fn vs_search(
     group_by: Option<&str>,
     group_size: Option<i32>,
 ) -> Result<Rows, ErrorReport> {
-    let number = resolve(store)?;
-    let row = catalog::store(number)?.ok_or(Error::NoStore)?;
+    let row = resolve(store)?;
     if row.expired {
-        require_active(number)?;
+        require_active(row.store_id)?;
     }
     let (mut texts, mut vectors_given) = (Vec::new(), Vec::new());
     if query.is_some() || embedding.is_some() {
@@ -99,7 +95,7 @@ fn vs_search(
         explain: explain.unwrap_or(false),
         list: 0,
     };
-    let rows = find(number, &row, &texts, vectors_given, options)?;
+    let rows = find(&row, &texts, vectors_given, options)?;
     Ok(TableIterator::new(rows.into_iter().map(|row: Row| {
         let (_, score, vector_score, keyword_score, explanation, id, file_id, filename, content, metadata) =
             row;
@@ -121,26 +117,14 @@ fn append<'a>(
     vectors_given.resize_with(count, || None);
 }
 
-/// The number of the store with this id or name.
-fn resolve(store: Option<&str>) -> Result<i64, Error> {
-    thread_local! {
-        /// Planned once a session.
-        static STATEMENT: RefCell<Option<Rc<OwnedPreparedStatement>>> = const { RefCell::new(None) };
+/// The store with this id or name.
+fn resolve(store: Option<&str>) -> Result<StoreRow, Error> {
+    if let Some(Ok(Some(row))) = store.map(catalog::find_store) {
+        return Ok(row);
     }
-    Spi::connect(|client| {
-        let known = STATEMENT.with_borrow(Clone::clone);
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let sql = "SELECT vectorstore._store($1)";
-                let fresh = Rc::new(client.prepare(sql, &pgrx::oids_of![String])?.keep());
-                STATEMENT.with_borrow_mut(|slot| *slot = Some(Rc::clone(&fresh)));
-                fresh
-            }
-        };
-        let number = client.select(&*statement, Some(1), &[store.into()])?.first().get(1)?;
-        number.ok_or(Error::NoStore)
-    })
+    // Not found, or not alone with its name: the SQL function says which.
+    let number = Spi::get_one_with_args("SELECT vectorstore._store($1)", &[store.into()])?;
+    catalog::store(number.ok_or(Error::NoStore)?)?.ok_or(Error::NoStore)
 }
 
 /// Raises the error of an expired store.

@@ -202,7 +202,6 @@ impl Mode {
 impl Query {
     /// Checks a query, embeds its text where needed, and says which legs can run.
     pub fn new(
-        store: i64,
         row: &StoreRow,
         request: &Request,
         text: Option<&str>,
@@ -267,13 +266,13 @@ impl Query {
         if let Some(syntax) = syntax {
             if mode != Mode::Vector {
                 query.terms =
-                    tsvector::lexemes(store, &syntax.text, |lexemes| QueryTerms::from_vectors(&[lexemes]))?;
+                    tsvector::lexemes(row, &syntax.text, |lexemes| QueryTerms::from_vectors(&[lexemes]))?;
             }
             for (texts, phrases) in
                 [(&syntax.phrases, &mut query.phrases), (&syntax.excluded, &mut query.excluded)]
             {
                 for text in texts {
-                    phrases.extend(Phrase::new(tsvector::readings(store, text, Reading::new)?));
+                    phrases.extend(Phrase::new(tsvector::readings(row, text, Reading::new)));
                 }
             }
         }

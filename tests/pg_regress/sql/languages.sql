@@ -33,6 +33,10 @@ SELECT count(vs_upsert(c.language, c.content, c.content, '[1]')) AS written FROM
 SELECT c.language, c.query, count(s.id) AS found
 FROM cases c LEFT JOIN LATERAL vs_search(c.language, c.query, mode => 'keyword_only') s ON s.content = c.content
 GROUP BY c.language, c.query, c.content ORDER BY vectorstore._language_code(c.language), c.content COLLATE "C", c.query COLLATE "C";
+-- A query is read as the documents are.
+SELECT count(*) AS cases, count(*) FILTER (WHERE vectorstore._query_lexemes(vectorstore._store(c.language), c.content || ' ' || c.query)
+    = vectorstore.document_tsv(vectorstore._language_code(c.language), c.content || ' ' || c.query)) AS equal
+FROM cases c;
 SELECT count(vs_delete_store(l.language)) AS deleted FROM (SELECT DISTINCT language FROM cases) l;
 
 -- Runs are cut into characters and pairs, in order, so that phrases are found by position.
