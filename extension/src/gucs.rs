@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 static MODEL_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-static TAIL_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(2000);
+static TAIL_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static BACKGROUND_MERGE: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SEGMENT_CACHE: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);

@@ -12,6 +12,7 @@ mod catalog;
 mod cursor;
 mod datum;
 mod error;
+mod fetch;
 mod filter;
 mod gucs;
 mod id;

@@ -1,7 +1,8 @@
 //! Rows of `vectorstore.embeddings`: the chunks, read in the order of their numbers or by place.
 
+use crate::fetch::Fetch;
 use crate::jsonb::Jsonb;
-use crate::table::{Fetch, Scan, Slot, Table, Tid};
+use crate::table::{Scan, Slot, Table, Tid};
 use pgrx::pg_sys;
 use std::ops::Deref;
 use vectorstore_core::tsvector::TsVector;
@@ -44,44 +45,68 @@ impl Chunks {
     }
 
     /// Visits every chunk of a store, in the order of their numbers.
-    pub fn all(&self, store: i64, mut visit: impl FnMut(&Chunk)) {
-        let mut scan = self.table.scan(&[store], i64::MIN, i64::MAX);
-        while let Some(slot) = scan.next_row() {
-            pgrx::check_for_interrupts!();
-            visit(&self.chunk(slot));
-        }
+    pub fn all(&self, store: i64, visit: impl FnMut(&Chunk)) {
+        self.visit(self.table.entries(store, i64::MIN, i64::MAX), visit);
     }
 
     /// Visits those of the given chunks (ascending) that the snapshot sees, in order.
     pub fn some(&self, store: i64, ids: &[i64], mut visit: impl FnMut(&Chunk)) {
         let (Some(&first), Some(&last)) = (ids.first(), ids.last()) else { return };
-        let mut scan = self.table.scan(&[store], first, last);
+        let mut entries = self.table.entries(store, first, last);
         let mut wanted = ids.iter().copied().peekable();
         let mut passed_over = 0;
-        while let Some(slot) = scan.next_row() {
-            pgrx::check_for_interrupts!();
-            let chunk = self.chunk(slot);
-            let id = chunk.chunk_id();
+        let next = || loop {
+            // The wanted ones are few among others: each of the rest is looked up instead.
+            if passed_over > 64 + 2 * ids.len() {
+                return None;
+            }
+            let (id, tid) = entries.next()?;
             while wanted.next_if(|&next| next < id).is_some() {}
-            if wanted.next_if_eq(&id).is_some() {
-                visit(&chunk);
-            } else {
-                passed_over += 1;
-                // The wanted ones are few among others: look each of them up instead.
-                if passed_over > 64 + 2 * ids.len() {
-                    return self.each(&mut scan, store, wanted, visit);
+            // A version that nobody sees may have the same number.
+            if wanted.peek() == Some(&id) {
+                return Some((id, tid));
+            }
+            passed_over += 1;
+        };
+        self.visit(std::iter::from_fn(next), &mut visit);
+        if passed_over > 64 + 2 * ids.len() {
+            self.each(store, wanted, visit);
+        }
+    }
+
+    /// Visits the rows of entries of the key, those that the snapshot sees, so many at a time that their memory is loaded
+    /// at once.
+    fn visit(&self, entries: impl Iterator<Item = (i64, Tid)>, mut visit: impl FnMut(&Chunk)) {
+        const TOGETHER: usize = 16;
+        // A scan that is asked after its end begins anew.
+        let mut entries = entries.fuse();
+        let mut fetch = Fetch::new(&self.table);
+        let (mut ids, mut tids) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
+        loop {
+            pgrx::check_for_interrupts!();
+            ids.clear();
+            tids.clear();
+            for (id, tid) in entries.by_ref().take(TOGETHER) {
+                ids.push(id);
+                tids.push(tid);
+            }
+            if tids.is_empty() {
+                return;
+            }
+            let buffers = fetch.prefetch(&tids, pg_sys::BLCKSZ as usize);
+            for ((&id, &tid), mut buffer) in ids.iter().zip(&tids).zip(buffers) {
+                if let Some(slot) = fetch.row(tid, &mut buffer) {
+                    let chunk = self.chunk(slot);
+                    if chunk.chunk_id() == id {
+                        visit(&chunk);
+                    }
                 }
             }
         }
     }
 
-    fn each(
-        &self,
-        scan: &mut Scan,
-        store: i64,
-        ids: impl Iterator<Item = i64>,
-        mut visit: impl FnMut(&Chunk),
-    ) {
+    fn each(&self, store: i64, ids: impl Iterator<Item = i64>, mut visit: impl FnMut(&Chunk)) {
+        let mut scan = self.table.scan(&[store], 0, 0);
         for id in ids {
             pgrx::check_for_interrupts!();
             scan.range(&[store], id, id);
@@ -93,11 +118,10 @@ impl Chunks {
 
     /// A reader of single chunks.
     pub fn finder(&self) -> Finder<'_> {
-        Finder { chunks: self, fetch: self.table.fetch(), scan: None }
+        Finder { chunks: self, fetch: Fetch::new(&self.table), scan: None }
     }
 
     fn chunk<'s>(&self, slot: &'s Slot) -> Chunk<'s, '_> {
-        slot.deform(self.columns.tsv);
         Chunk { slot, columns: &self.columns }
     }
 }
@@ -110,9 +134,22 @@ pub struct Finder<'t> {
 }
 
 impl<'t> Finder<'t> {
-    /// The chunk with this number, if the snapshot sees it. `hint` is where it was seen last.
-    pub fn find<T>(&mut self, store: i64, id: i64, hint: Tid, read: impl FnOnce(&Chunk) -> T) -> Option<T> {
-        if let Some(slot) = self.fetch.row(hint) {
+    /// Begins to load chunks that are about to be read, up to so many bytes of each, and returns the buffer of each.
+    pub fn prefetch(&mut self, hints: &[Tid], bytes: usize) -> Vec<pg_sys::Buffer> {
+        self.fetch.prefetch(hints, bytes)
+    }
+
+    /// The chunk with this number, if the snapshot sees it. `hint` is where it was seen last, and `recent` the buffer that
+    /// its page was in, or 0.
+    pub fn find<T>(
+        &mut self,
+        store: i64,
+        id: i64,
+        hint: Tid,
+        mut recent: pg_sys::Buffer,
+        read: impl FnOnce(&Chunk) -> T,
+    ) -> Option<T> {
+        if let Some(slot) = self.fetch.row(hint, &mut recent) {
             let chunk = self.chunks.chunk(slot);
             // The number alone decides: it is never given to another row, nor to another version of this one.
             if chunk.chunk_id() == id && chunk.store_id() == store {

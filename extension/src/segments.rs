@@ -4,8 +4,9 @@
 //! good for ever, because a segment never changes; but rows move when a table is rewritten, so every page says
 //! whose it is, and a page that is not where it was is looked for once more.
 
+use crate::fetch::Fetch;
 use crate::gucs;
-use crate::table::{Fetch, Table, Tid};
+use crate::table::{Table, Tid};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +17,15 @@ use vectorstore_core::segment::{Damaged, Pages, Segment};
 pub struct Opened {
     /// What it caches.
     pub segment: Segment,
-    directory: RefCell<Vec<Tid>>,
+    directory: RefCell<Vec<Place>>,
+}
+
+/// Where a page is.
+#[derive(Clone, Copy)]
+struct Place {
+    tid: Tid,
+    /// The buffer that had it last, or 0.
+    recent: pg_sys::Buffer,
 }
 
 struct Entry {
@@ -48,7 +57,7 @@ impl PageTable {
 
     /// A reader, to be shared by all segments of a search.
     pub fn reader(&self) -> PageReader<'_> {
-        PageReader { table: &self.0, fetch: RefCell::new(self.0.fetch()) }
+        PageReader { table: &self.0, fetch: RefCell::new(Fetch::new(&self.0)) }
     }
 }
 
@@ -79,7 +88,8 @@ impl<'t> PageReader<'t> {
         let directory = RefCell::new(self.directory(store, segment));
         let pages = SegmentPages { reader: self, directory: &directory, store, segment };
         let loaded = Segment::load(header, &pages)?;
-        let bytes = loaded.cached_bytes() + directory.borrow().len() * size_of::<Tid>() + header.len() + 256;
+        let bytes =
+            loaded.cached_bytes() + directory.borrow().len() * size_of::<Place>() + header.len() + 256;
         let opened = Rc::new(Opened { segment: loaded, directory });
         CACHE.with_borrow_mut(|cache| cache.keep(key, header, &opened, bytes));
         Ok(opened)
@@ -91,11 +101,11 @@ impl<'t> PageReader<'t> {
     }
 
     /// Where the pages of a segment are, in their order.
-    fn directory(&self, store: i64, segment: i64) -> Vec<Tid> {
+    fn directory(&self, store: i64, segment: i64) -> Vec<Place> {
         let mut places = Vec::new();
         let mut scan = self.table.scan_prefix(&[store, segment]);
         while let Some(slot) = scan.next_row() {
-            places.push(slot.tid());
+            places.push(Place { tid: slot.tid(), recent: 0 });
         }
         places
     }
@@ -124,7 +134,7 @@ impl Cache {
 /// The pages of one segment.
 pub struct SegmentPages<'a, 't> {
     reader: &'a PageReader<'t>,
-    directory: &'a RefCell<Vec<Tid>>,
+    directory: &'a RefCell<Vec<Place>>,
     store: i64,
     segment: i64,
 }
@@ -135,13 +145,12 @@ impl SegmentPages<'_, '_> {
     where
         R: FnOnce(&[u8]) -> Result<T, Damaged>,
     {
-        let Some(&tid) = self.directory.borrow().get(page as usize) else { return Err(read) };
+        let mut directory = self.directory.borrow_mut();
+        let Some(Place { tid, recent }) = directory.get_mut(page as usize) else { return Err(read) };
         let mut fetch = self.reader.fetch.borrow_mut();
-        match fetch
-            .row(tid)
-            .and_then(|slot| slot.raw())
-            .and_then(|raw| data_of(raw, self.store, self.segment, page))
-        {
+        let row = fetch.bytes(*tid, recent);
+        drop(directory);
+        match row.and_then(|row| data_of(row, self.store, self.segment, page)) {
             Some(data) => Ok(read(data)),
             None => Err(read),
         }

@@ -4,7 +4,7 @@
 //! Everything is read under the active snapshot, so that a search sees what its statement sees. What is opened here
 //! is closed when it is dropped; after an error Postgres itself releases it with the transaction.
 
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 use std::ffi::CStr;
 
 /// Where a row lies: block and line. A hint: rows move.
@@ -32,15 +32,15 @@ impl From<Tid> for pg_sys::ItemPointerData {
     }
 }
 
-/// A table and its primary key, open for reading until the end of the transaction.
+/// A table and one of its indexes, mostly the primary key, open for reading until the end of the transaction.
 pub struct Table {
-    heap: pg_sys::Relation,
+    pub(crate) heap: pg_sys::Relation,
     key: pg_sys::Relation,
-    snapshot: pg_sys::Snapshot,
+    pub(crate) snapshot: pg_sys::Snapshot,
 }
 
 impl Table {
-    /// Opens a table of the schema and its primary key's index, both by name; `None` when one does not exist.
+    /// Opens a table of the schema and an index of it, both by name; `None` when one does not exist.
     pub fn open(name: &CStr, key: &CStr) -> Option<Self> {
         // SAFETY: the names are NUL-terminated; an Oid that the catalogue returned is locked before it is used, and
         // the relations stay open until `drop`. There is an active snapshot in every function call.
@@ -77,7 +77,7 @@ impl Table {
     }
 
     /// A place to read one row of this table into.
-    fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> Slot {
         // SAFETY: the relation is open; the slot is dropped before or with the memory context it is made in.
         Slot(unsafe { pg_sys::table_slot_create(self.heap, std::ptr::null_mut()) })
     }
@@ -90,10 +90,42 @@ impl Table {
         scan
     }
 
+    /// Entries of a key of two numbers: those with this first number whose second is from `from` to `to`.
+    pub fn entries(&self, first: i64, from: i64, to: i64) -> Entries<'_> {
+        let mut scan = self.begin(3);
+        // SAFETY: the scan is open; this has to be said before it starts.
+        unsafe { (*scan.scan).xs_want_itup = true };
+        scan.range(&[first], from, to);
+        Entries(scan)
+    }
+
     /// Rows whose key begins with the given numbers, in the order of the key.
     pub fn scan_prefix(&self, prefix: &[i64]) -> Scan<'_> {
         let mut scan = self.begin(prefix.len());
         scan.restart(&mut Scan::equal(prefix));
+        scan
+    }
+
+    /// Rows whose key begins with the given numbers and then this text.
+    pub fn scan_text(&self, prefix: &[i64], text: &str) -> Scan<'_> {
+        let mut keys = Scan::equal(prefix);
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: the key is a valid place; the index has this column, which is text with a collation of its own.
+        unsafe {
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                prefix.len() as i16 + 1,
+                pg_sys::BTEqualStrategyNumber as u16,
+                pg_sys::InvalidOid,
+                *(*self.key).rd_indcollation.add(prefix.len()),
+                pg_sys::F_TEXTEQ.into(),
+                text.into_datum().expect("a text is a datum"),
+            );
+        }
+        keys.push(key);
+        let mut scan = self.begin(keys.len());
+        scan.restart(&mut keys);
         scan
     }
 
@@ -116,23 +148,6 @@ impl Table {
         };
         Scan { slot, scan, table: std::marker::PhantomData }
     }
-
-    /// A reader of single rows by place.
-    pub fn fetch(&self) -> Fetch<'_> {
-        // SAFETY: the relation is open for as long as the reader borrows this.
-        unsafe {
-            let methods = &*(*self.heap).rd_tableam;
-            let begin = methods.index_fetch_begin.expect("every table access method has it");
-            Fetch {
-                slot: self.slot(),
-                fetch: guarded(|| begin(self.heap)),
-                read: methods.index_fetch_tuple.expect("every table access method has it"),
-                end: methods.index_fetch_end.expect("every table access method has it"),
-                blocks: pg_sys::RelationGetNumberOfBlocksInFork(self.heap, pg_sys::ForkNumber::MAIN_FORKNUM),
-                table: self,
-            }
-        }
-    }
 }
 
 impl Drop for Table {
@@ -148,21 +163,18 @@ impl Drop for Table {
 }
 
 /// One row, whose page stays pinned while it is here.
-pub struct Slot(*mut pg_sys::TupleTableSlot);
+pub struct Slot(pub(crate) *mut pg_sys::TupleTableSlot);
 
 impl Slot {
-    /// Makes the columns 1..=`count` readable by [`Slot::get`].
-    pub fn deform(&self, count: usize) {
-        // SAFETY: the slot holds a row of a table with at least that many columns.
-        unsafe { pg_sys::slot_getsomeattrs_int(self.0, count as i32) }
-    }
-
-    /// A column, `None` for NULL; it must have been deformed.
+    /// A column, counted from 1; `None` for NULL.
     pub fn get(&self, column: usize) -> Option<pg_sys::Datum> {
-        // SAFETY: `deform` filled the arrays up to this column at least, which is checked.
+        // SAFETY: the slot holds a row of a table that has this column; columns up to it are found first, unless they
+        // were already.
         unsafe {
+            if column > usize::try_from((*self.0).tts_nvalid).unwrap_or(0) {
+                pg_sys::slot_getsomeattrs_int(self.0, column as i32);
+            }
             let slot = &*self.0;
-            assert!(column >= 1 && column <= slot.tts_nvalid as usize, "column {column} was not deformed");
             (!*slot.tts_isnull.add(column - 1)).then(|| *slot.tts_values.add(column - 1))
         }
     }
@@ -178,23 +190,10 @@ impl Slot {
         unsafe { (*self.0).tts_tid }.into()
     }
 
-    /// The bytes of the row behind its header, as they lie on the page; `None` when a column is NULL, because the
-    /// columns then have no fixed place.
-    pub fn raw(&self) -> Option<&[u8]> {
-        // SAFETY: slots of a heap table hold buffer tuples; the tuple is pinned as long as the slot holds it, which
-        // the borrow guarantees.
-        unsafe {
-            let tuple = &*(*self.0.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tuple;
-            let header = &*tuple.t_data;
-            if u32::from(header.t_infomask) & pg_sys::HEAP_HASNULL != 0 {
-                return None;
-            }
-            let length = (tuple.t_len as usize).checked_sub(usize::from(header.t_hoff))?;
-            Some(std::slice::from_raw_parts(
-                tuple.t_data.cast::<u8>().add(usize::from(header.t_hoff)),
-                length,
-            ))
-        }
+    /// Where a heap's row is described.
+    pub(crate) fn tuple(&mut self) -> &mut pg_sys::HeapTupleData {
+        // SAFETY: slots of a heap table are of this type.
+        unsafe { &mut (*self.0.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tupdata }
     }
 }
 
@@ -246,65 +245,35 @@ impl Scan<'_> {
     }
 }
 
+/// Entries of a key, each with the place of a row, of which it is not known whether the snapshot sees it.
+pub struct Entries<'t>(Scan<'t>);
+
+impl Iterator for Entries<'_> {
+    /// The key's second number, and the place.
+    type Item = (i64, Tid);
+
+    fn next(&mut self) -> Option<(i64, Tid)> {
+        /// Header of an entry, and the first number.
+        const BEFORE: usize = 8 + 8;
+        let scan = self.0.scan;
+        // SAFETY: the scan was begun for the entries themselves; both columns are bigint and never NULL, so they stand
+        // at fixed places behind the header. The entry is valid until the next call.
+        unsafe {
+            let tid = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tid.is_null() {
+                return None;
+            }
+            let number = (*scan).xs_itup.cast::<u8>().add(BEFORE).cast::<i64>().read_unaligned();
+            Some((number, (*tid).into()))
+        }
+    }
+}
+
 impl Drop for Scan<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: begun by `begin`, ended once.
             unsafe { pg_sys::index_endscan(self.scan) }
-        }
-    }
-}
-
-type Read = unsafe extern "C-unwind" fn(
-    *mut pg_sys::IndexFetchTableData,
-    pg_sys::ItemPointer,
-    pg_sys::Snapshot,
-    *mut pg_sys::TupleTableSlot,
-    *mut bool,
-    *mut bool,
-) -> bool;
-
-/// Calls a function of Postgres by pointer as pgrx calls those it knows by name: an error becomes a panic, and does not
-/// jump over what Rust has to drop.
-fn guarded<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: the closure calls Postgres alone and leaves nothing behind that an error would leave half-done.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(call) }
-}
-
-/// Reads single rows by their place, following rows that were updated in their page.
-pub struct Fetch<'t> {
-    slot: Slot,
-    fetch: *mut pg_sys::IndexFetchTableData,
-    read: Read,
-    end: unsafe extern "C-unwind" fn(*mut pg_sys::IndexFetchTableData),
-    /// The table cannot become shorter while it is locked.
-    blocks: u32,
-    table: &'t Table,
-}
-
-impl Fetch<'_> {
-    /// The row at this place that the snapshot sees, if any: it may be another one than was there before.
-    pub fn row(&mut self, tid: Tid) -> Option<&Slot> {
-        // A remembered place may lie past the end of a table that was rewritten.
-        if tid.block >= self.blocks || tid.line == 0 {
-            return None;
-        }
-        let mut tid = pg_sys::ItemPointerData::from(tid);
-        let mut again = false;
-        // SAFETY: the reader, the snapshot and the slot belong to the open table; the tid is copied.
-        let found = unsafe {
-            let (read, all_dead) = (self.read, std::ptr::null_mut());
-            guarded(|| read(self.fetch, &mut tid, self.table.snapshot, self.slot.0, &mut again, all_dead))
-        };
-        found.then_some(&self.slot)
-    }
-}
-
-impl Drop for Fetch<'_> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: begun by `Table::fetch`, ended once.
-            unsafe { guarded(|| (self.end)(self.fetch)) }
         }
     }
 }

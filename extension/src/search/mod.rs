@@ -4,11 +4,13 @@ mod answer;
 mod face;
 mod facets;
 mod hnsw;
+mod keyword;
 mod phrase;
 mod pool;
 mod request;
 mod rows;
 mod run;
+mod vector;
 mod view;
 
 use crate::catalog::{self, StoreRow};
@@ -16,6 +18,7 @@ use crate::datum::{RawDatum, vectors};
 use crate::error::Error;
 use crate::rows::{Chunk, Chunks};
 use crate::segments::PageTable;
+use crate::table::Tid;
 use answer::{Ranked, explain, rank};
 use pgrx::datum::Array;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -69,14 +72,12 @@ fn search(
     };
     let texts: Vec<Option<&str>> = queries.iter().flat_map(|texts| texts.iter()).collect();
     let embeddings = embeddings.map(vectors).unwrap_or_default();
-    let store = store_id.unwrap_or_default();
-    let row = catalog::store(store)?.ok_or(Error::NoStore)?;
-    Ok(TableIterator::new(find(store, &row, &texts, embeddings, options)?))
+    let row = catalog::store(store_id.unwrap_or_default())?.ok_or(Error::NoStore)?;
+    Ok(TableIterator::new(find(&row, &texts, embeddings, options)?))
 }
 
 /// The hits of a search in a store that exists.
 fn find(
-    store: i64,
     row: &StoreRow,
     texts: &[Option<&str>],
     mut embeddings: Vec<Option<Vec<f32>>>,
@@ -94,12 +95,12 @@ fn find(
     let queries = embeddings
         .into_iter()
         .enumerate()
-        .map(|(at, embedding)| Query::new(store, row, &request, texts.get(at).copied().flatten(), embedding))
+        .map(|(at, embedding)| Query::new(row, &request, texts.get(at).copied().flatten(), embedding))
         .collect::<Result<Vec<_>, _>>()?;
     let chunks = Chunks::open().ok_or(Error::NotInstalled)?;
     let pages = PageTable::open().ok_or(Error::NotInstalled)?;
     let reader = pages.reader();
-    let mut run = Run::new(store, row, &request, queries, &chunks, &reader)?;
+    let mut run = Run::new(row, &request, queries, &chunks, &reader)?;
     run.gather()?;
     let ranked = rank(&run)?;
     Ok(answer_rows(&mut run, ranked))
@@ -107,6 +108,9 @@ fn find(
 
 fn answer_rows(run: &mut Run, ranked: Vec<Ranked>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(ranked.len());
+    let shown: Vec<Tid> =
+        ranked.iter().take(run.request.k).map(|hit| run.pool.members[hit.place].tid).collect();
+    let buffers = run.finder.prefetch(&shown, pg_sys::BLCKSZ as usize);
     for (at, hit) in ranked.into_iter().enumerate() {
         let (chunk_id, tid) = (run.pool.members[hit.place].chunk_id, run.pool.members[hit.place].tid);
         let mut row: Row =
@@ -131,7 +135,7 @@ fn answer_rows(run: &mut Run, ranked: Vec<Ranked>) -> Vec<Row> {
             matched.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
         };
         // The terms and the reader of rows are different parts of the run.
-        let Some(matched) = run.finder.find(store, chunk_id, tid, read) else { continue };
+        let Some(matched) = run.finder.find(store, chunk_id, tid, buffers[at], read) else { continue };
         if explained {
             row.4 = Some(JsonB(explain(run, &hit, &matched)));
         }

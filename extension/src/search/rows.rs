@@ -1,7 +1,7 @@
 //! What a search reads off a row: whether it may be returned, and its exact scores.
 
 use crate::jsonb::Jsonb;
-use crate::rows::Chunk;
+use crate::rows::{Chunk, Plain};
 use crate::search::request::{Query, Request};
 use crate::table::Tid;
 use std::borrow::Cow;
@@ -63,6 +63,9 @@ pub fn value(key: &str, chunk: &Chunk) -> Option<Value> {
 
 /// Calls `visit` with the cosine similarity of the row to each query that has a vector.
 pub fn cosines(queries: &[Query], chunk: &Chunk, mut visit: impl FnMut(usize, f64)) {
+    if queries.iter().all(|query| query.vector.is_none()) {
+        return;
+    }
     chunk.with_embedding(|embedding| {
         let length = vector::dot(embedding, embedding).sqrt();
         for (at, query) in queries.iter().enumerate() {
@@ -119,7 +122,9 @@ pub struct TailRow {
 
 impl TailRow {
     pub fn new(request: &Request, queries: &[Query], chunk: &Chunk) -> Self {
-        let lexemes = chunk.lexemes();
+        // They stand at the end of the row, in memory of its own.
+        let asked = queries.iter().any(|query| !query.terms.is_empty() || query.is_restricted());
+        let lexemes = if asked { chunk.lexemes() } else { Plain::new(None) };
         let lexemes = lexemes.lexemes();
         let mut by_query = vec![None; queries.len()];
         cosines(queries, chunk, |at, cosine| by_query[at] = Some(cosine));

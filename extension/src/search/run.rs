@@ -6,30 +6,19 @@
 
 use crate::catalog::{self, StoreRow};
 use crate::error::Error;
-use crate::gucs;
-use crate::recall;
 use crate::rows::{Chunks, Finder};
-use crate::search::hnsw;
 use crate::search::pool::Pool;
 use crate::search::request::{Query, Request};
 use crate::search::rows::{self, Counts, TailRow};
 use crate::search::view::View;
 use crate::segments::PageReader;
 use crate::table::Tid;
-use std::collections::HashMap;
 use vectorstore_core::bm25::{Norms, idf, weight};
 use vectorstore_core::segment::Mask;
-use vectorstore_core::segment::terms::{TermInfo, Top};
-use vectorstore_core::segment::vectors::{Candidates, CodeQuery};
+use vectorstore_core::segment::terms::TermInfo;
 
-/// Rows that a vector leg reads at least, to rank them exactly (measured: recall@10 .98 at 100,000 rows).
-const RERANK: usize = 100;
-/// The same for stores whose segments hold more rows than this.
-const LARGE: usize = 300_000;
-const RERANK_LARGE: usize = 200;
-/// Up to this many times the rows that would be read anyway, all that match are read: exact, and hardly slower than
-/// the many lists that a filter this selective would need.
-const EXACT_FACTOR: usize = 3;
+/// Bytes of a row that stand before its embedding, about.
+const BEFORE_EMBEDDING: usize = 256;
 
 /// What was done, for `explain` and the statistics.
 #[derive(Default)]
@@ -55,23 +44,23 @@ pub struct Run<'a, 't> {
     pub pool: Pool,
     pub plan: Plan,
     pub finder: Finder<'a>,
-    views: Vec<View<'a, 't>>,
+    pub views: Vec<View<'a, 't>>,
     tail: Vec<TailRow>,
     /// By segment, then by query: where each term's postings are.
-    postings: Vec<Vec<Vec<Option<TermInfo>>>>,
-    norms: Norms,
+    pub postings: Vec<Vec<Vec<Option<TermInfo>>>>,
+    pub norms: Norms,
 }
 
 impl<'a, 't> Run<'a, 't> {
     /// Reads the tail, opens the segments and weighs the terms.
     pub fn new(
-        store: i64,
         row: &'a StoreRow,
         request: &'a Request,
         queries: Vec<Query>,
         chunks: &'a Chunks,
         reader: &'a PageReader<'t>,
     ) -> Result<Self, Error> {
+        let store = row.store_id;
         let segments = catalog::segments(store)?;
         let mut tail = Vec::new();
         let mut views = Vec::with_capacity(segments.len());
@@ -160,179 +149,36 @@ impl<'a, 't> Run<'a, 't> {
         self.views.iter().map(|view| view.allowed(&self.queries[at], self.chunks)).collect()
     }
 
-    /// The nearest rows: codes choose which are read, the rows themselves decide.
-    fn vector_leg(&mut self, at: usize, allowed: &[Option<Mask>]) -> Result<(), Error> {
-        let Some(vector) = self.queries[at].vector.clone() else { return Ok(()) };
-        let rows: usize = self.views.iter().map(View::rows).sum();
-        let depth = self.request.depth();
-        let rerank = match gucs::rerank() {
-            0 if rows > LARGE => RERANK_LARGE.max(depth),
-            0 => RERANK.max(depth),
-            given => given.max(self.request.k),
-        };
-        let counts = self.views.iter().zip(allowed);
-        let matching: usize = counts.map(|(view, mask)| mask.as_ref().map_or(view.rows(), Mask::count)).sum();
-        // Among the few that pass, the best are less far from the others, and codes tell them apart less well.
-        let rerank = if matching * 2 < rows { rerank * 2 } else { rerank };
-        let mut slots: Vec<(u32, u32)> = Vec::new();
-        let exact = matching <= rerank * EXACT_FACTOR;
-        if exact {
-            for ((index, view), mask) in (0..).zip(&self.views).zip(allowed) {
-                let all = mask.clone().unwrap_or_else(|| view.segment().vectors.present());
-                slots.extend(all.iter().map(|slot| (index, slot)));
-            }
-        } else if let Some(found) = self.ask_hnsw(at, &vector, allowed, rerank, matching)? {
-            self.plan.hnsw += found.looked_at;
-            slots = found.slots;
-        } else {
-            let code = CodeQuery::new(&vector);
-            let mut best = Candidates::new(rerank);
-            for ((index, view), mask) in (0..).zip(&self.views).zip(allowed) {
-                pgrx::check_for_interrupts!();
-                let vectors = &view.segment().vectors;
-                let (probes, mask) = (gucs::probes(), mask.as_ref());
-                let seen = vectors.scan(&view.pages(), &code, probes, rerank, mask, index, &mut best)?;
-                self.plan.lists += seen.lists as usize;
-                self.plan.codes += seen.codes as usize;
-            }
-            slots.extend(best.into_sorted().iter().map(|found| (found.segment, found.slot)));
-        }
-        // Neighbours stand on one page of the directory.
-        slots.sort_unstable();
-        let mut members = Vec::with_capacity(slots.len());
-        for (index, slot) in slots {
-            members.extend(self.member(index, slot)?);
-        }
-        self.read_members();
-        let packed = members.into_iter().filter_map(|place| {
-            let member = &self.pool.members[place];
-            member.under[at]
-                .cosine
-                .filter(|_| !member.gone)
-                .map(|c| (c, member.chunk_id, Source::Member(place)))
-        });
-        let tail = self.returnable(at).filter_map(|(row, tail)| {
-            tail.cosines[at].map(|cosine| (cosine, tail.chunk_id, Source::Tail(row)))
-        });
-        let list: Vec<Source> = first(packed.chain(tail).collect(), depth).collect();
-        if !exact && self.queries.len() == 1 && !self.is_filtered(at) && recall::wanted() {
-            let k = self.request.k.min(recall::MAX_K);
-            let chunks = list.iter().take(k).map(|source| self.chunk_of(source)).collect();
-            recall::hand_over(self.store, k, &vector, chunks);
-        }
-        for (rank, source) in (1..).zip(list) {
-            let place = self.place(source);
-            self.pool.members[place].under[at].vector_rank = Some(rank);
-        }
-        Ok(())
-    }
-
-    /// Candidates from the store's HNSW index, if it has one that is good for this query.
-    fn ask_hnsw(
-        &self,
-        at: usize,
-        vector: &[f32],
-        allowed: &[Option<Mask>],
-        want: usize,
-        matching: usize,
-    ) -> Result<Option<hnsw::Found>, Error> {
-        match hnsw::Index::open(self.store) {
-            Some(index) => index.nearest(vector, &self.views, allowed, want, matching, self.is_filtered(at)),
-            None => Ok(None),
-        }
-    }
-
     /// Whether a query may return only some of the rows.
-    fn is_filtered(&self, at: usize) -> bool {
+    pub fn is_filtered(&self, at: usize) -> bool {
         self.request.filter.is_some() || self.request.created.is_some() || self.queries[at].is_restricted()
     }
 
-    fn chunk_of(&self, source: &Source) -> i64 {
-        match source {
-            Source::Member(place) => self.pool.members[*place].chunk_id,
-            Source::Tail(row) => self.tail[*row].chunk_id,
-        }
-    }
-
-    /// The best rows by BM25; candidates that other legs named are scored on the way.
-    fn keyword_leg(&mut self, at: usize, allowed: &[Option<Mask>]) -> Result<(), Error> {
-        let depth = self.request.depth();
-        let mut best = Top::new(depth);
-        let named = self.named_slots();
-        for (index, (view, mask)) in self.views.iter().zip(allowed).enumerate() {
-            pgrx::check_for_interrupts!();
-            let postings = &self.postings[index][at];
-            let terms: Vec<_> = postings
-                .iter()
-                .zip(&self.queries[at].weights)
-                .map(|(info, &weight)| info.map(|info| (info, weight)))
-                .collect();
-            let (wanted, places): (Vec<u32>, Vec<usize>) =
-                named.get(&(index as u32)).into_iter().flatten().copied().unzip();
-            let mut scores = Vec::with_capacity(wanted.len());
-            let slots = view.segment().docs.slots();
-            let index = index as u32;
-            view.segment().terms.score(
-                &view.pages(),
-                &terms,
-                &self.norms,
-                slots,
-                mask.as_ref(),
-                &wanted,
-                &mut scores,
-                index,
-                &mut best,
-            )?;
-            for (place, score) in places.into_iter().zip(scores) {
-                self.pool.members[place].under[at].bm25 = Some(score);
-            }
-        }
-        let mut list = Vec::with_capacity(depth);
-        for hit in best.into_sorted() {
-            if let Some(place) = self.member(hit.segment, hit.slot)? {
-                let member = &mut self.pool.members[place];
-                member.under[at].bm25 = Some(hit.score);
-                list.push((f64::from(hit.score), member.chunk_id, Source::Member(place)));
-            }
-        }
-        let tail = self.returnable(at).filter_map(|(row, tail)| {
-            let score = tail.counts.score(&self.queries, at, &self.norms);
-            (score > 0.0).then_some((f64::from(score), tail.chunk_id, Source::Tail(row)))
-        });
-        list.extend(tail);
-        for (rank, source) in (1..).zip(first(list, depth)) {
-            let place = self.place(source);
-            self.pool.members[place].under[at].keyword_rank = Some(rank);
-        }
-        Ok(())
-    }
-
     /// Rows of the tail that may be returned for a query.
-    fn returnable(&self, at: usize) -> impl Iterator<Item = (usize, &TailRow)> {
+    pub fn returnable(&self, at: usize) -> impl Iterator<Item = (usize, &TailRow)> {
         self.tail.iter().enumerate().filter(move |(_, row)| row.passes && row.allowed[at])
     }
 
-    fn place(&mut self, source: Source) -> usize {
+    /// The place of a hit in the pool, if it has one.
+    pub fn place(&mut self, source: Source) -> Option<usize> {
         match source {
-            Source::Member(place) => place,
-            Source::Tail(row) => self.tail_member(row),
+            Source::Member(place) => Some(place),
+            Source::Tail(row) => Some(self.tail_member(row)),
+            Source::LeftOut => None,
         }
     }
 
-    /// Candidates so far by segment: slot and place, ascending.
-    fn named_slots(&self) -> HashMap<u32, Vec<(u32, usize)>> {
-        let mut named: HashMap<u32, Vec<(u32, usize)>> = HashMap::new();
-        for (place, member) in self.pool.members.iter().enumerate() {
-            if let Some((segment, slot)) = member.slot {
-                named.entry(segment).or_default().push((slot, place));
-            }
+    /// The number of the chunk that a hit is, if it is known.
+    pub fn chunk_of(&self, source: &Source) -> Option<i64> {
+        match source {
+            Source::Member(place) => Some(self.pool.members[*place].chunk_id),
+            Source::Tail(row) => Some(self.tail[*row].chunk_id),
+            Source::LeftOut => None,
         }
-        named.values_mut().for_each(|slots| slots.sort_unstable());
-        named
     }
 
     /// The candidate in a slot of a segment.
-    fn member(&mut self, segment: u32, slot: u32) -> Result<Option<usize>, Error> {
+    pub fn member(&mut self, segment: u32, slot: u32) -> Result<Option<usize>, Error> {
         let view = &self.views[segment as usize];
         let doc = view.segment().docs.get(&view.pages(), slot)?;
         Ok(doc.map(|doc| {
@@ -359,16 +205,21 @@ impl<'a, 't> Run<'a, 't> {
     }
 
     /// Reads the rows of the candidates that were not read yet: cosines, and BM25 where no leg has computed it.
-    fn read_members(&mut self) {
+    pub fn read_members(&mut self) {
         // A query's own leg scores the candidates from the postings.
         let unscored =
             |query: &Query| !query.terms.is_empty() && !query.has_keyword_leg(self.request.weights);
         let score = self.queries.len() > 1 || self.queries.iter().any(unscored);
-        for place in self.pool.unread() {
+        let unread = self.pool.unread();
+        // Up to the end of the embedding.
+        let bytes = BEFORE_EMBEDDING + 4 * self.row.dimensions;
+        let tids: Vec<Tid> = unread.iter().map(|&place| self.pool.members[place].tid).collect();
+        let buffers = self.finder.prefetch(&tids, bytes);
+        for (place, buffer) in unread.into_iter().zip(buffers) {
             pgrx::check_for_interrupts!();
             let (queries, norms, request) = (&self.queries, &self.norms, self.request);
             let member = &mut self.pool.members[place];
-            let found = self.finder.find(self.store, member.chunk_id, member.tid, |chunk| {
+            let found = self.finder.find(self.store, member.chunk_id, member.tid, buffer, |chunk| {
                 let under = &mut member.under;
                 rows::cosines(queries, chunk, |at, cosine| under[at].cosine = Some(cosine));
                 member.group = request.group_by.as_deref().and_then(|key| rows::value(key, chunk));
@@ -388,13 +239,15 @@ impl<'a, 't> Run<'a, 't> {
 }
 
 /// Where a leg found a row.
-enum Source {
+pub enum Source {
     Member(usize),
     Tail(usize),
+    /// In a segment, and cannot come into the answer.
+    LeftOut,
 }
 
 /// The best of a list, by score and then by chunk.
-fn first(mut list: Vec<(f64, i64, Source)>, depth: usize) -> impl Iterator<Item = Source> {
+pub fn first(mut list: Vec<(f64, i64, Source)>, depth: usize) -> impl Iterator<Item = Source> {
     let order = |a: &(f64, i64, Source), b: &(f64, i64, Source)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     if depth < list.len() {
         list.select_nth_unstable_by(depth, order);

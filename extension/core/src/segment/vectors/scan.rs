@@ -13,12 +13,12 @@ pub struct ScanStats {
     pub codes: u64,
 }
 
-/// Lists to visit when the caller does not say, without a mask: 64 of 316 (100,000 rows), 114 of 1,000 (a million).
+/// Lists to visit when the caller does not say, without a mask: 47 of 316 (100,000 rows), 83 of 1,000 (a million).
 ///
 /// The share of lists that hold the nearest rows falls as lists get more and smaller, but slower than their number
 /// rises; the root follows the measured recalls (see the example `vectors`).
 pub fn default_probes(lists: u32) -> u32 {
-    ((3.6 * f64::from(lists).sqrt()) as u32 + 1).min(lists)
+    ((2.6 * f64::from(lists).sqrt()) as u32 + 1).min(lists)
 }
 
 impl Vectors {
