@@ -92,7 +92,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._consider_merge(bigint, bigint) IS 'Has a store merged when enough waits in its tail, or when it has too many segments.';
 
--- Segments stand in tiers by their rows, each eight times the one below; more than six of a tier become one. A
+-- Segments stand in tiers by their rows, each eight times the one below; more than four of a tier become one. A
 -- segment that lost more than a fifth of its rows is written anew.
 CREATE FUNCTION vectorstore._merge_plan(p_store_id bigint, p_rows bigint) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -118,7 +118,7 @@ BEGIN
         -- What is about to be written counts in the tier that it falls into.
         pending := (size > 0 AND tier = CASE WHEN size <= unit THEN 0 ELSE floor(ln(size / unit) / ln(8::double precision)) END)::integer;
         members := ARRAY(SELECT u.id FROM unnest(ids, tiers) AS u(id, tier_of) WHERE u.tier_of = tier AND u.id <> ALL (chosen));
-        IF cardinality(members) + pending > 6 THEN
+        IF cardinality(members) + pending > 4 THEN
             chosen := chosen || members;
             size := size + (SELECT sum(u.live) FROM unnest(ids, live) AS u(id, live) WHERE u.id = ANY (members));
         END IF;
