@@ -97,6 +97,22 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_DRAIN_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20))]
     pub drain_seconds: u32,
 
+    /// Tasks that work on attached files which no request works on; 0: this process leaves them to others
+    #[arg(long, env = "VECTORSTORE_INGEST_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub ingest_workers: u32,
+
+    /// Longest time a request that attaches files waits for them, in seconds
+    #[arg(long, env = "VECTORSTORE_INGEST_WAIT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub ingest_wait: u32,
+
+    /// Seconds after which a file is taken over by another process when its own gives no sign of life
+    #[arg(long, env = "VECTORSTORE_INGEST_LEASE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=600))]
+    pub ingest_lease: u32,
+
+    /// Seconds between two looks for what has expired
+    #[arg(long, env = "VECTORSTORE_SWEEP_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub sweep_interval: u32,
+
     /// Answer unknown request fields with 400 instead of ignoring them
     #[arg(long, env = "VECTORSTORE_STRICT")]
     pub strict: bool,

@@ -2,7 +2,9 @@
 //!
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
+mod batches;
 mod files;
+mod jobs;
 mod stores;
 
 use std::str::FromStr;
@@ -19,7 +21,8 @@ use crate::config::{ACQUIRE_TIMEOUT, Config};
 use crate::error::Result;
 
 pub use files::{FileParts, NewFile};
-pub use stores::{Attachment, NewStore, Search, SearchOptions};
+pub use jobs::{Attachment, Job};
+pub use stores::{NewStore, Search, SearchOptions};
 
 /// A finished JSON body made by the database.
 pub struct Raw(pub Box<RawValue>);

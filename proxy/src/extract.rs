@@ -127,6 +127,17 @@ impl<S: Send + Sync> FromRequestParts<S> for FileId {
     }
 }
 
+/// A batch of files named in the path.
+pub struct BatchId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for BatchId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "batch_id", "vsfb").await.map(Self)
+    }
+}
+
 /// No id is longer; what is longer, or cannot be text for Postgres, needs no database to be refused.
 pub const MAX_ID_CHARS: usize = 256;
 

@@ -1,4 +1,4 @@
-//! From a stored file to searchable chunks: read, decode, cut, embed, and one call that writes all of it.
+//! From a stored file to searchable chunks: read, decode, cut, embed.
 
 mod html;
 pub mod text;
@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use vectorstore_core::chunk::{ChunkConfig, chunk};
 use vectorstore_core::model::Model;
 
-use crate::auth::ApiKey;
-use crate::db::{Attachment, FileParts, Raw};
+use crate::db::Job;
 use crate::error::{Error, Result};
-use crate::extract::StoreId;
 use crate::fields::Fields;
 use crate::state::AppState;
 
@@ -68,6 +66,15 @@ impl Strategy {
         Ok(Self { max_tokens: max_tokens as usize, overlap_tokens: overlap_tokens as usize })
     }
 
+    /// The strategy that [`Self::to_json`] wrote.
+    pub fn of_json(value: &Value) -> Option<Self> {
+        let number = |name: &str| value["static"][name].as_u64().map(|number| number as usize);
+        Some(Self {
+            max_tokens: number("max_chunk_size_tokens")?,
+            overlap_tokens: number("chunk_overlap_tokens")?,
+        })
+    }
+
     /// The strategy as files report it.
     pub fn to_json(self) -> Value {
         json!({"type": "static", "static": {
@@ -77,87 +84,51 @@ impl Strategy {
 }
 
 /// A file cut and embedded.
-#[derive(Default)]
-struct Prepared {
-    text: String,
-    chunks: Vec<String>,
-    embeddings: Vec<Vector>,
+pub struct Prepared {
+    /// The parsed text.
+    pub text: String,
+    /// Its chunks.
+    pub chunks: Vec<String>,
+    /// Their vectors.
+    pub embeddings: Vec<Vector>,
 }
 
-/// Attaches a file to a store. What cannot be read as text is attached too, as `failed`.
-pub async fn attach(
-    state: &AppState,
-    key: &ApiKey,
-    store: &StoreId,
-    file: &str,
-    attributes: &Value,
-    strategy: Strategy,
-) -> Result<Raw> {
-    if let Some(same) = find_same(state, key, store, file, attributes, strategy).await? {
-        return Ok(same);
-    }
-    let parts = state.db().read_file(key, file).await?;
-    let prepared = prepare(state, key, parts, strategy).await?;
-    let (prepared, error) = match prepared {
-        Ok(prepared) => (prepared, None),
-        Err(problem) => (Prepared::default(), Some(problem.to_json())),
-    };
-    let attachment = Attachment {
-        file,
-        attributes,
-        chunking: &strategy.to_json(),
-        text: &prepared.text,
-        chunks: &prepared.chunks,
-        embeddings: &prepared.embeddings,
-        error: error.as_ref(),
-    };
-    state.db().attach_file(store, key, &attachment).await
+/// Why there is nothing to store.
+pub enum Stop {
+    /// The file cannot be searched, however often it is tried.
+    Problem(text::Problem),
+    /// The job is somebody else's by now, or nobody's.
+    Lost,
+    /// It may work another time.
+    Error(Error),
 }
 
-/// The file as it is attached already, when nothing about it would change.
-async fn find_same(
-    state: &AppState,
-    key: &ApiKey,
-    store: &StoreId,
-    file: &str,
-    attributes: &Value,
-    strategy: Strategy,
-) -> Result<Option<Raw>> {
-    // Also checks key and store, and that the store's vectors come from our model.
-    let context = state.db().store_context(store, key).await?;
-    if context["embedding_model"] != "local" {
-        let message = "Files can only be attached to vector stores with the embedding model 'local'.";
-        return Err(Error::invalid("invalid_value", "vector_store_id", message));
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
     }
-    let Some(found) = state.db().find_store_file(store, key, file).await? else { return Ok(None) };
-    let object: Value =
-        serde_json::from_str(found.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
-    let same = object["status"] == "completed"
-        && object["attributes"] == *attributes
-        && object["chunking_strategy"] == strategy.to_json();
-    Ok(same.then_some(found))
 }
 
-async fn prepare(
-    state: &AppState,
-    key: &ApiKey,
-    file: FileParts,
-    strategy: Strategy,
-) -> Result<std::result::Result<Prepared, text::Problem>> {
-    let Some(kind) = text::kind_of(&file.filename) else {
-        return Ok(Err(text::Problem::unsupported(&file.filename)));
-    };
-    if file.bytes > MAX_TEXT_BYTES {
-        return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_TEXT_BYTES} bytes."))));
+/// Reads, cuts and embeds the file of a job.
+pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
+    let kind = text::kind_of(&job.filename)
+        .ok_or_else(|| Stop::Problem(text::Problem::unsupported(&job.filename)))?;
+    if job.bytes > MAX_TEXT_BYTES {
+        let message = format!("The file is larger than {MAX_TEXT_BYTES} bytes.");
+        return Err(Stop::Problem(text::Problem::invalid(message)));
     }
-    let Some(model) = state.model().cloned() else {
-        return Err(Error::Unavailable("no embedding model is configured".into()));
-    };
-    let mut bytes = Vec::with_capacity(file.bytes as usize);
-    for part in 0..file.parts {
-        bytes.extend(state.db().read_file_part(key, &file.id, part).await?);
+    let strategy = Strategy::of_json(&job.chunking_strategy).ok_or_else(|| {
+        Error::Internal(format!("file {} has an unknown chunking strategy", job.file_id))
+    })?;
+    let model = state
+        .model()
+        .cloned()
+        .ok_or_else(|| Error::Unavailable("no embedding model is configured".into()))?;
+    let mut bytes = Vec::with_capacity(job.bytes as usize);
+    for part in 0..job.parts {
+        bytes.extend(state.db().read_job_part(job, part).await?.ok_or(Stop::Lost)?);
     }
-    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await
+    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await?.map_err(Stop::Problem)
 }
 
 fn cut_and_embed(
@@ -210,6 +181,8 @@ mod tests {
         assert_eq!(read(Value::Null), Ok(auto));
         assert_eq!(read(json!({"type": "auto"})), Ok(auto));
         assert_eq!(auto.to_json()["static"]["max_chunk_size_tokens"], 800);
+        assert_eq!(Strategy::of_json(&auto.to_json()), Some(auto));
+        assert_eq!(Strategy::of_json(&json!({"type": "other"})), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`router::build_router`] makes the whole service from an [`state::AppState`]; the binary adds a listener and signals.
 
+pub mod attach;
 pub mod auth;
 pub mod config;
 pub mod db;
@@ -19,6 +20,7 @@ pub mod routes;
 pub mod serve;
 pub mod state;
 pub mod upload;
+pub mod worker;
 
 pub use config::Config;
 pub use router::build_router;

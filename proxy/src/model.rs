@@ -3,6 +3,7 @@
 
 pub mod embedding;
 pub mod file;
+pub mod file_batch;
 pub mod filter;
 pub mod page;
 pub mod search;
@@ -11,6 +12,7 @@ pub mod store_file;
 
 pub use embedding::*;
 pub use file::*;
+pub use file_batch::*;
 pub use filter::*;
 pub use page::*;
 pub use search::*;

@@ -19,6 +19,7 @@ use crate::model::ErrorResponse;
     tags(
         (name = "vector stores", description = "Create and search vector stores"),
         (name = "vector store files", description = "Attach files to vector stores"),
+        (name = "vector store file batches", description = "Attach many files to a vector store at once"),
         (name = "files", description = "Upload files"),
         (name = "embeddings", description = "Embed texts with the local model"),
         (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),

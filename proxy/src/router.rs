@@ -12,7 +12,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::openapi::Document;
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
-use crate::routes::{embeddings, files, health, litellm, search, store_files, stores};
+use crate::routes::{embeddings, file_batches, files, health, litellm, search, store_files, stores};
 use crate::state::AppState;
 
 /// What needs an API key. A handler gets it by naming [`crate::auth::ApiKey`] among its arguments.
@@ -28,6 +28,11 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(store_files::create_vector_store_file, store_files::list_vector_store_files))
         .routes(routes!(store_files::retrieve_vector_store_file, store_files::modify_vector_store_file, store_files::delete_vector_store_file))
         .routes(routes!(store_files::retrieve_vector_store_file_content))
+        // /vector_stores/{vector_store_id}/file_batches, .../{batch_id}, .../{batch_id}/cancel, .../{batch_id}/files
+        .routes(routes!(file_batches::create_vector_store_file_batch))
+        .routes(routes!(file_batches::retrieve_vector_store_file_batch))
+        .routes(routes!(file_batches::cancel_vector_store_file_batch))
+        .routes(routes!(file_batches::list_vector_store_file_batch_files))
         // /vector_stores/{vector_store_id}/embeddings, .../batch
         .routes(routes!(litellm::create_vector_store_embedding))
         .routes(routes!(litellm::create_vector_store_embedding_batch))

@@ -1,6 +1,7 @@
 //! The handlers: read the request, make one call, wrap the answer.
 
 pub mod embeddings;
+pub mod file_batches;
 pub mod files;
 pub mod health;
 pub mod litellm;

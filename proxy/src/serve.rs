@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
 use crate::router::build_router;
 use crate::state::AppState;
+use crate::worker;
 
 /// How long the requests of new connections may be under way: a connection on which nothing has come yet counts as idle,
 /// and is closed with all idle ones.
@@ -29,6 +30,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut signals = Signals::new()?;
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    worker::start(&state);
     let connections = GracefulShutdown::new();
     let router = build_router(state.clone());
     let stopping = async {
@@ -59,6 +61,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         () = tokio::time::sleep(STOP_TIMEOUT.saturating_sub(drain + SETTLE)) => tracing::warn!("stopped with requests in flight"),
         () = signals.recv() => tracing::warn!("stopped at once by a second signal"),
     }
+    state.workers().end().await;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use vectorstore_core::model::Model;
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::worker::Workers;
 
 /// Shared state; cloning it is cheap.
 #[derive(Clone)]
@@ -19,7 +20,8 @@ struct Inner {
     db: Db,
     model: Option<Arc<Model>>,
     stopping: AtomicBool,
-    workers: Arc<Semaphore>,
+    processors: Arc<Semaphore>,
+    workers: Workers,
 }
 
 impl AppState {
@@ -33,13 +35,14 @@ impl AppState {
             )),
             None => None,
         };
-        let workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+        let processors = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
         Ok(Self(Arc::new(Inner {
             config,
             db,
             model,
             stopping: AtomicBool::new(false),
-            workers: Arc::new(Semaphore::new(workers)),
+            processors: Arc::new(Semaphore::new(processors)),
+            workers: Workers::new(processors),
         })))
     }
 
@@ -58,9 +61,25 @@ impl AppState {
         self.0.model.as_ref()
     }
 
-    /// From now on `/ready` answers 503.
+    /// Names of the embedding models whose stores take files.
+    pub fn models(&self) -> Vec<&str> {
+        self.model().map(|_| "local").into_iter().collect()
+    }
+
+    /// Those who work on jobs.
+    pub fn workers(&self) -> &Workers {
+        &self.0.workers
+    }
+
+    /// How long a job belongs to whoever took it, unless they say that they still work on it.
+    pub fn lease_seconds(&self) -> i32 {
+        self.0.config.ingest_lease as i32
+    }
+
+    /// From now on `/ready` answers 503, and no job is taken from the queue.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.workers.drain();
     }
 
     /// Whether the server is about to stop.
@@ -77,7 +96,7 @@ impl AppState {
     {
         let permit = self
             .0
-            .workers
+            .processors
             .clone()
             .acquire_owned()
             .await

@@ -174,10 +174,7 @@ DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
-    -- Takes the chunks along, from every store at once; those of dropped stores are left to the sweep.
-    DELETE FROM vectorstore.store_files f USING vectorstore.stores s
-    WHERE f.tenant_id = tenant AND f.id = p_file AND s.store_id = f.store_id;
-    DELETE FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number;
+    PERFORM vectorstore._delete_files(ARRAY[tenant], ARRAY[number], ARRAY[p_file]);
     RETURN jsonb_build_object('id', p_file, 'object', 'file', 'deleted', true);
 END
 $$;

@@ -74,7 +74,7 @@ BEGIN
     PERFORM FROM vectorstore.stores s
     WHERE s.store_id = p_store_id AND s.expires_after_days IS NOT NULL AND s.last_active_at < now() - interval '1 minute';
     IF FOUND AND current_setting('transaction_read_only') = 'off' THEN
-        UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = p_store_id;
+        PERFORM vectorstore._touch_active(p_store_id);
     END IF;
 END
 $$;
@@ -89,7 +89,7 @@ DECLARE
     number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
     ids text[] := vectorstore._upsert(number, p_contents, NULL, p_embeddings, p_metadata);
 BEGIN
-    UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
+    PERFORM vectorstore._touch_active(number);
     RETURN (
         SELECT jsonb_agg(jsonb_build_object(
             'id', u.id, 'object', 'embedding', 'vector_store_id', p_store, 'content', u.content,

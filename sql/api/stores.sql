@@ -264,6 +264,7 @@ CREATE FUNCTION vectorstore._update_store(p_store_id bigint, changes jsonb) RETU
 AS $$
 BEGIN
     PERFORM vectorstore._check_store(changes->>'name', changes->>'description', (changes->>'expires_after_days')::integer);
+    PERFORM vectorstore._require_active(p_store_id);
     UPDATE vectorstore.stores s SET
         name = CASE WHEN changes ? 'name' THEN coalesce(changes->>'name', '') ELSE s.name END,
         description = CASE WHEN changes ? 'description' THEN changes->>'description' ELSE s.description END,

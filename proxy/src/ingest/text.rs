@@ -1,6 +1,5 @@
 //! The text of a file: which files have one, and how it is decoded.
 
-use serde_json::{Value, json};
 use vectorstore_core::chunk::ChunkKind;
 
 /// How the text is found in the bytes.
@@ -51,9 +50,14 @@ impl Problem {
         Self { code: "invalid_file", message }
     }
 
-    /// The error as the database takes it.
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "message": self.message})
+    /// `unsupported_file` or `invalid_file`
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What was wrong, for people.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 }
 
