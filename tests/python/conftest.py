@@ -15,6 +15,7 @@ import pytest
 import corpus
 import reference
 from http_client import Http
+from proxies import Database, Proxy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -212,3 +213,25 @@ def proxy_survives(http):
     yield
     assert http.get("/health", root=True).status == 200
     assert http.get("/vector_stores?limit=1").status == 200
+
+
+@pytest.fixture(scope="module")
+def own_database(database_url, proxy_program):
+    """A database that no other proxy works on."""
+    fresh = Database(database_url, proxy_program)
+    yield fresh
+    fresh.drop()
+
+
+@pytest.fixture
+def start_proxy(own_database):
+    """Starts proxies on that database, and stops them after the test."""
+    started = []
+
+    def start(**settings):
+        started.append(Proxy(own_database, **settings))
+        return started[-1].start()
+
+    yield start
+    for proxy in started:
+        proxy.stop()
