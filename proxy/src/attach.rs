@@ -99,12 +99,7 @@ pub async fn new_store(state: &AppState, key: &ApiKey, new: &NewStore<'_>) -> Re
 }
 
 /// Attaches a batch of files.
-pub async fn batch(
-    state: &AppState,
-    key: &ApiKey,
-    store: &StoreId,
-    files: &[Attachment<'_>],
-) -> Result<Raw> {
+pub async fn batch(state: &AppState, key: &ApiKey, store: &StoreId, files: &[Attachment<'_>]) -> Result<Raw> {
     let wait = Wait::begin(state);
     let body = state.db().create_batch(store, key, files, &require_models(state)?).await?;
     if !is_in_progress(&body)? {
@@ -144,9 +139,8 @@ impl Wait {
     async fn work(&self, state: &AppState, store: i64) {
         state.workers().wake();
         let deadline = self.deadline;
-        let tasks = [(); TASKS].map(|()| {
-            tokio::spawn(work_for_store(state.clone(), store, move || Instant::now() >= deadline))
-        });
+        let tasks = [(); TASKS]
+            .map(|()| tokio::spawn(work_for_store(state.clone(), store, move || Instant::now() >= deadline)));
         self.for_tasks(tasks).await;
     }
 
@@ -199,7 +193,10 @@ fn text(object: &Value, name: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn read(body: Value) -> std::result::Result<Vec<(String, Value, Value)>, (String, String)> {
+    /// Id, attributes and tokens of a chunk of each file, or code and parameter of the error.
+    type Read = Result<Vec<(String, Value, Value)>, (String, String)>;
+
+    fn read(body: Value) -> Read {
         let error = |error: Error| {
             let error = error.body("r")["error"].clone();
             (error["code"].as_str().unwrap().to_owned(), error["param"].as_str().unwrap().to_owned())

@@ -117,9 +117,8 @@ pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
         let message = format!("The file is larger than {MAX_TEXT_BYTES} bytes.");
         return Err(Stop::Problem(text::Problem::invalid(message)));
     }
-    let strategy = Strategy::of_json(&job.chunking_strategy).ok_or_else(|| {
-        Error::Internal(format!("file {} has an unknown chunking strategy", job.file_id))
-    })?;
+    let strategy = Strategy::of_json(&job.chunking_strategy)
+        .ok_or_else(|| Error::Internal(format!("file {} has an unknown chunking strategy", job.file_id)))?;
     let model = state
         .model()
         .cloned()

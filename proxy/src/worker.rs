@@ -170,7 +170,8 @@ async fn sweep(state: AppState) {
 /// Takes one job, of any store or of this one.
 async fn claim(state: &AppState, store: Option<i64>) -> Result<Option<Job>> {
     let models = state.models();
-    let jobs = state.db().claim_jobs(state.workers().name(), 1, state.lease_seconds(), &models, store).await?;
+    let jobs =
+        state.db().claim_jobs(state.workers().name(), 1, state.lease_seconds(), &models, store).await?;
     Ok(jobs.into_iter().next())
 }
 
@@ -194,7 +195,7 @@ pub async fn work_for_store(state: AppState, store: i64, enough: impl Fn() -> bo
         match claim(&state, Some(store)).await {
             Ok(Some(job)) => {
                 work(&state, &job, attempt(&state, &job), workers.reached(Phase::Ending)).await;
-            },
+            }
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(%error, "no jobs could be fetched");
@@ -205,12 +206,7 @@ pub async fn work_for_store(state: AppState, store: i64, enough: impl Fn() -> bo
 }
 
 /// Does the work as long as the lease lasts, or gives the job back when told to stop.
-async fn work(
-    state: &AppState,
-    job: &Job,
-    work: impl Future<Output = ()>,
-    stop: impl Future<Output = ()>,
-) {
+async fn work(state: &AppState, job: &Job, work: impl Future<Output = ()>, stop: impl Future<Output = ()>) {
     let _busy = state.workers().begin();
     tokio::select! {
         () = work => {}

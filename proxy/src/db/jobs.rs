@@ -116,13 +116,7 @@ impl Db {
 
     /// Gives a job back, for anybody to take at once; false when the lease is lost.
     pub async fn release_job(&self, job: &Job) -> Result<bool> {
-        call!(
-            self,
-            "SELECT vectorstore.api_release_job($1, $2, $3)",
-            job.store_id,
-            &job.file_id,
-            &job.lease,
-        )
+        call!(self, "SELECT vectorstore.api_release_job($1, $2, $3)", job.store_id, &job.file_id, &job.lease,)
     }
 
     /// One part of the file; nothing when the lease is lost.

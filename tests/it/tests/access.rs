@@ -16,6 +16,8 @@ fn acceptable_body(operation: &str) -> (&'static str, &'static str) {
         "post /v1/vector_stores/{vector_store_id}/search" => (json, r#"{"query": "x"}"#),
         "post /v1/vector_stores/{vector_store_id}/files" => (json, r#"{"file_id": "file-x"}"#),
         "post /v1/vector_stores/{vector_store_id}/files/{file_id}" => (json, r#"{"attributes": {}}"#),
+        "post /v1/vector_stores/{vector_store_id}/file_batches" => (json, r#"{"file_ids": ["file-x"]}"#),
+        "post /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel" => (json, ""),
         "post /v1/vector_stores/{vector_store_id}/embeddings" => (json, r#"{"content": "x"}"#),
         "post /v1/vector_stores/{vector_store_id}/embeddings/batch" => {
             (json, r#"{"embeddings": [{"content": "x"}]}"#)
@@ -45,6 +47,7 @@ async fn every_operation_needs_a_key() {
                 continue;
             }
             let uri = path.replace("{vector_store_id}", "vs_x").replace("{file_id}", "file-x");
+            let uri = uri.replace("{batch_id}", "vsfb_x");
             assert!(!uri.contains('{'), "a path parameter that this test does not know: {path}");
             let (content_type, body) = acceptable_body(&format!("{method} {path}"));
             for (authorization, code) in [
