@@ -120,6 +120,8 @@ async fn take_jobs(state: AppState) {
     let workers = state.workers();
     let mut failures = 0;
     while !workers.has_reached(Phase::Draining) {
+        // From before the question on: what it brings must be given back too.
+        let busy = workers.begin();
         match claim(&state, None).await {
             Ok(Some(job)) => {
                 failures = 0;
@@ -138,6 +140,7 @@ async fn take_jobs(state: AppState) {
                 failures += 1;
             }
         }
+        drop(busy);
         let pause = if failures == 0 { POLL.mul_f64(0.5 + random()) } else { pause_after(failures) };
         tokio::select! {
             () = workers.wake.notified(), if failures == 0 => {}
@@ -177,6 +180,7 @@ async fn claim(state: &AppState, store: Option<i64>) -> Result<Option<Job>> {
 
 /// Works on a job that a request attached, when it is its turn.
 pub async fn work_for_request(state: AppState, job: Job) {
+    let _busy = state.workers().begin();
     let in_turn = async {
         let _turn = state.workers().requests.acquire().await;
         attempt(&state, &job).await;
@@ -192,6 +196,7 @@ pub async fn work_for_store(state: AppState, store: i64, enough: impl Fn() -> bo
         if enough() || workers.has_reached(Phase::Ending) {
             return;
         }
+        let _busy = workers.begin();
         match claim(&state, Some(store)).await {
             Ok(Some(job)) => {
                 work(&state, &job, attempt(&state, &job), workers.reached(Phase::Ending)).await;
@@ -207,7 +212,6 @@ pub async fn work_for_store(state: AppState, store: i64, enough: impl Fn() -> bo
 
 /// Does the work as long as the lease lasts, or gives the job back when told to stop.
 async fn work(state: &AppState, job: &Job, work: impl Future<Output = ()>, stop: impl Future<Output = ()>) {
-    let _busy = state.workers().begin();
     tokio::select! {
         () = work => {}
         () = keep_lease(state, job) => tracing::info!(file = job.file_id, "the lease of a job was lost"),

@@ -19,7 +19,8 @@ def files(own_database):
     """Ids of the files, put straight into the database."""
     return [
         own_database.one(
-            "SELECT vectorstore.api_create_file(k.key_hash, %s, 'assistants', %s, NULL)->>'id' FROM vectorstore.api_keys k",
+            """SELECT vectorstore.api_create_file(k.key_hash, %s, 'assistants', %s, NULL)->>'id'
+               FROM vectorstore.api_keys k""",
             f"{n}.txt",
             content(n).encode(),
         )
@@ -38,7 +39,8 @@ def wait_for(condition, seconds=60):
 def chunks_by_file(database, store):
     """How many chunks each file has, after checking that none is missing, doubled or of another file."""
     rows = database.all(
-        """SELECT f.filename, count(e.id), count(DISTINCT e.chunk_index), max(e.chunk_index), string_agg(e.content, '' ORDER BY e.chunk_index)
+        """SELECT f.filename, count(e.id), count(DISTINCT e.chunk_index), max(e.chunk_index),
+                  string_agg(e.content, '' ORDER BY e.chunk_index)
            FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
            LEFT JOIN vectorstore.embeddings e ON e.store_id = f.store_id AND e.file_id = f.id
            WHERE s.id = %s GROUP BY f.filename""",
@@ -79,7 +81,8 @@ def test_a_killed_proxy_loses_and_doubles_nothing(own_database, start_proxy, fil
             store, file_ids=files, chunking_strategy=SMALL_CHUNKS
         )
         assert batch.file_counts.total == FILES
-        look = "SELECT count(*) FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id) WHERE s.id = %s AND f.status = %s"
+        look = """SELECT count(*) FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
+                  WHERE s.id = %s AND f.status = %s"""
         wait_for(lambda: own_database.one(look, store, "completed") >= 10 + 12 * round)
         victim.kill()
         assert own_database.one(look, store, "in_progress") > 0, "it was not in the middle"
@@ -151,7 +154,8 @@ def failing(own_database):
                     END IF;
                     RETURN NEW;
                 END $$;
-                CREATE TRIGGER fail BEFORE INSERT ON vectorstore.embeddings FOR EACH ROW EXECUTE FUNCTION public.fail();"""
+                CREATE TRIGGER fail BEFORE INSERT ON vectorstore.embeddings
+                    FOR EACH ROW EXECUTE FUNCTION public.fail();"""
         )
 
     yield fail
@@ -185,12 +189,14 @@ def test_without_workers_a_batch_waits_for_another_proxy(own_database, start_pro
             assert (batch.file_counts.in_progress, batch.file_counts.total) == (20, 20)
         time.sleep(1)
         assert batches.retrieve(kept.id, vector_store_id=store) == kept
-        waiting = [file.id for file in batches.list_files(kept.id, vector_store_id=store, filter="in_progress", limit=7)]
+        listed = batches.list_files(kept.id, vector_store_id=store, filter="in_progress", limit=7)
+        waiting = [file.id for file in listed]
         assert sorted(waiting) == sorted(files[20:40])
         assert client.vector_stores.retrieve(store).file_counts.in_progress == 40
 
         cancelled = batches.cancel(given_up.id, vector_store_id=store)
-        assert (cancelled.status, cancelled.file_counts.cancelled, cancelled.file_counts.in_progress) == ("cancelled", 20, 0)
+        assert cancelled.status == "cancelled"
+        assert (cancelled.file_counts.cancelled, cancelled.file_counts.in_progress) == (20, 0)
         assert batches.poll(given_up.id, vector_store_id=store) == cancelled
         assert client.vector_stores.files.poll(files[0], vector_store_id=store).status == "cancelled"
 
@@ -209,7 +215,9 @@ def test_expired_things_are_swept_by_the_proxy(own_database, start_proxy, files)
         )
         assert store.file_counts.completed == 3 and store.usage_bytes > 0
         file = client.files.create(
-            file=("dated.txt", b"gone soon"), purpose="assistants", expires_after={"anchor": "created_at", "seconds": 3600}
+            file=("dated.txt", b"gone soon"),
+            purpose="assistants",
+            expires_after={"anchor": "created_at", "seconds": 3600},
         )
         own_database.connection.execute("UPDATE vectorstore.stores SET last_active_at = now() - interval '1 day'")
         own_database.connection.execute("UPDATE vectorstore.files SET expires_at = now() WHERE id = %s", [file.id])

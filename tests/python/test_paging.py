@@ -29,7 +29,8 @@ class Files:
         self.database, self.path = database, "/files?purpose=evals&"
         rows = database.execute(
             """SELECT vectorstore.api_create_file(k.key_hash, 'page.txt', 'evals', 'words', NULL)->>'id'
-               FROM (SELECT key_hash FROM vectorstore.api_keys WHERE revoked_at IS NULL LIMIT 1) k, generate_series(1, %s)""",
+               FROM (SELECT key_hash FROM vectorstore.api_keys WHERE revoked_at IS NULL LIMIT 1) k,
+                    generate_series(1, %s)""",
             [COUNT + OTHERS],
         ).fetchall()
         self.ids = [id for (id,) in rows]

@@ -183,7 +183,11 @@ BODIES = {
     "no files": ({}, "missing_required_parameter", "file_ids"),
     "no ids": ({"file_ids": []}, "empty_array", "file_ids"),
     "2,001 ids": ({"file_ids": ["file-x"] * 2001}, "array_above_max_length", "file_ids"),
-    "both forms": ({"file_ids": ["file-x"], "files": [{"file_id": "file-x"}]}, "mutually_exclusive_parameters", "files"),
+    "both forms": (
+        {"file_ids": ["file-x"], "files": [{"file_id": "file-x"}]},
+        "mutually_exclusive_parameters",
+        "files",
+    ),
     "a number": ({"file_ids": [1]}, "invalid_type", "file_ids[0]"),
     "a file without id": ({"files": [{"attributes": {}}]}, "missing_required_parameter", "files[0].file_id"),
     "bad attributes": (
@@ -256,7 +260,7 @@ def test_a_hundred_files_attached_at_once_all_become_searchable(async_client, cl
 
 
 def test_deleting_files_and_stores_while_batches_run_disturbs_nobody(async_client, make_file, make_store):
-    """Everything that locks the same rows in its own way, at once: nothing may deadlock or fail but for what is gone."""
+    """All that locks the same rows in its own way, at once: nothing may deadlock, or fail but for what is gone."""
     files = [make_file(f"{n}.txt", f"Shared number{n}. " * 40).id for n in range(40)]
     stores = [make_store().id for _ in range(4)]
     gone = []
