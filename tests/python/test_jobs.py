@@ -36,6 +36,13 @@ def wait_for(condition, seconds=60):
     return value
 
 
+def poll(client, batch, store):
+    """As the SDK's own, which never gives up."""
+    look = client.vector_stores.file_batches.retrieve
+    wait_for(lambda: look(batch.id, vector_store_id=store).file_counts.in_progress == 0)
+    return client.vector_stores.file_batches.poll(batch.id, vector_store_id=store)
+
+
 def chunks_by_file(database, store):
     """How many chunks each file has, after checking that none is missing, doubled or of another file."""
     rows = database.all(
@@ -89,7 +96,7 @@ def test_a_killed_proxy_loses_and_doubles_nothing(own_database, start_proxy, fil
         if round % 3:
             victim.start()
         with other.client() as client:
-            done = client.vector_stores.file_batches.poll(batch.id, vector_store_id=store, poll_interval_ms=100)
+            done = poll(client, batch, store)
             counts = done.file_counts
             assert (counts.completed, counts.failed, counts.total, done.status) == (FILES, 0, FILES, "completed")
             assert done.id == batch.id
@@ -116,7 +123,7 @@ def test_a_stopped_proxy_gives_its_files_back_at_once(own_database, start_proxy,
     assert first.stop() == 0
     assert own_database.one(leased, f"{first.process.pid}-%") == 0
     with second.client() as client:
-        done = client.vector_stores.file_batches.poll(batch.id, vector_store_id=store, poll_interval_ms=100)
+        done = poll(client, batch, store)
         assert (done.file_counts.completed, done.status) == (FILES, "completed")
         chunks_by_file(own_database, store)
         client.vector_stores.delete(store)
@@ -130,7 +137,7 @@ def test_a_frozen_proxy_is_overtaken_and_cannot_write_any_more(own_database, sta
     frozen.process.send_signal(signal.SIGSTOP)
     try:
         with start_proxy(ingest_workers=2).client() as client:
-            done = client.vector_stores.file_batches.poll(batch.id, vector_store_id=store, poll_interval_ms=100)
+            done = poll(client, batch, store)
             assert done.file_counts.completed == FILES
             frozen.process.send_signal(signal.SIGCONT)
             time.sleep(1)
@@ -201,7 +208,7 @@ def test_without_workers_a_batch_waits_for_another_proxy(own_database, start_pro
         assert client.vector_stores.files.poll(files[0], vector_store_id=store).status == "cancelled"
 
         start_proxy(ingest_workers=1)
-        done = batches.poll(kept.id, vector_store_id=store, poll_interval_ms=100)
+        done = poll(client, kept, store)
         assert (done.status, done.file_counts.completed) == ("completed", 20)
         counts = client.vector_stores.retrieve(store).file_counts
         assert (counts.cancelled, counts.completed, counts.total) == (20, 20, 40)

@@ -279,8 +279,9 @@ def test_deleting_files_and_stores_while_batches_run_disturbs_nobody(async_clien
                     assert isinstance(result, openai.NotFoundError), result
                     gone.append(result)
             for store in stores[:3]:
-                while (now := await client.vector_stores.retrieve(store)).status == "in_progress":
-                    await asyncio.sleep(0.1)
+                async with asyncio.timeout(60):
+                    while (now := await client.vector_stores.retrieve(store)).status == "in_progress":
+                        await asyncio.sleep(0.1)
                 listed = [file async for file in client.vector_stores.files.list(store, limit=100)]
                 assert {file.id for file in listed if file.status == "completed"} == set(files) - set(files[::4])
                 assert now.usage_bytes == sum(file.usage_bytes for file in listed)
