@@ -34,12 +34,15 @@ class Database:
             server.execute(f"CREATE DATABASE {self.name}")
             if server.execute("SELECT count(*) FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() == (0,):
                 server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}' IN ROLE vectorstore_app")
-        self.connection = psycopg.connect(with_database(superuser_url, self.name), autocommit=True)
+        self.connection = self.connect(autocommit=True)
         self.connection.execute("CREATE EXTENSION vectorstore CASCADE")
         printed = subprocess.run([program, "key", "new"], capture_output=True, text=True, check=True).stdout
         self.api_key = dict(line.split("=") for line in printed.split())["key"]
         digest = hashlib.sha256(self.api_key.encode()).digest()
         self.connection.execute("SELECT vs_create_api_key('test', %s)", [digest])
+
+    def connect(self, **arguments):
+        return psycopg.connect(with_database(self.server, self.name), **arguments)
 
     def all(self, query, *values):
         return self.connection.execute(query, values).fetchall()
