@@ -8,6 +8,7 @@ pub mod db;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub mod idempotency;
 pub mod ingest;
 pub mod load;
 pub mod metadata;
