@@ -27,6 +27,7 @@ CREATE FUNCTION vectorstore._update_embedding(
 AS $$
 DECLARE
     known record;
+    chunk bigint;
     new_content text := p_content;
     new_embedding @extschema:vector@.vector := p_embedding;
     new_metadata jsonb := p_metadata;
@@ -57,8 +58,10 @@ BEGIN
         language = (SELECT CASE s.language WHEN 127 THEN vectorstore._detect_language(new_content, 0::smallint) ELSE s.language END
                     FROM vectorstore.stores s WHERE s.store_id = p_store_id),
         version = e.version + 1, updated_at = now()
-    WHERE e.store_id = p_store_id AND e.chunk_id = known.chunk_id;
-    RETURN known.chunk_id;
+    WHERE e.store_id = p_store_id AND e.chunk_id = known.chunk_id
+    -- What is written anew has a new number.
+    RETURNING e.chunk_id INTO chunk;
+    RETURN chunk;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._update_embedding(bigint, text, text, @extschema:vector@.vector, jsonb, boolean, integer[]) IS
