@@ -106,6 +106,10 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_STRICT")]
     pub strict: bool,
 
+    /// Answer searches as litellm-pgvector does: `search_query` is a string, and 20 results are the default
+    #[arg(long, env = "VECTORSTORE_LITELLM_COMPAT")]
+    pub litellm_compat: bool,
+
     /// Form of the log lines
     #[arg(long, env = "VECTORSTORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -83,6 +83,14 @@ impl Error {
         self
     }
 
+    /// What a parameter names does not exist: status 404.
+    pub fn not_found(code: &'static str, param: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::client(StatusCode::NOT_FOUND, message);
+        error.code = Some(Cow::Borrowed(code));
+        error.param = Some(param.to_owned());
+        Self::Client(Box::new(error))
+    }
+
     /// Somebody else is at it: status 409, and the client shall come back.
     pub fn try_again(code: &'static str, param: &str, message: &str, after: Duration) -> Self {
         let mut error = Self::client(StatusCode::CONFLICT, message);

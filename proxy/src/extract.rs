@@ -150,6 +150,17 @@ impl<S: Send + Sync> FromRequestParts<S> for EmbeddingId {
     }
 }
 
+/// A model named in the path.
+pub struct ModelName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ModelName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "model", "local").await.map(Self)
+    }
+}
+
 /// The versions that `If-Match` allows: `None` for any. Weak tags match nothing, as RFC 9110 wants it.
 pub struct IfMatch(pub Option<Vec<i32>>);
 

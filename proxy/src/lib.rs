@@ -19,6 +19,7 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod state;
+pub mod tokens;
 pub mod upload;
 
 pub use config::Config;

@@ -44,9 +44,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::add_upload_part))
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(uploads::cancel_upload))
-        // /embeddings, /models
+        // /embeddings, /models, /models/{model}
         .routes(routes!(embeddings::create_embedding))
         .routes(routes!(embeddings::list_models))
+        .routes(routes!(embeddings::retrieve_model))
 }
 
 /// What needs none.
