@@ -9,6 +9,7 @@
 //! JSON bodies are part of the request's digest before it runs. Multipart bodies are digested while they stream to
 //! the handler, field by field, and are read once more only when the answer exists already.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -183,16 +184,11 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 
 /// Runs the request while the lease is kept alive, and keeps its answer if it succeeds.
 async fn run(state: &AppState, claim: Arc<Claim>, request: Request, next: Next) -> Response {
-    let mut running = std::pin::pin!(CURRENT.scope(Arc::clone(&claim), next.run(request)));
-    let response = loop {
-        tokio::select! {
-            response = &mut running => break response,
-            () = tokio::time::sleep(LEASE / 3) => {
-                if let Err(error) = state.db().renew_request(&claim).await {
-                    tracing::warn!(%error, "the lease of an idempotency key was not renewed");
-                }
-            }
-        }
+    let running = CURRENT.scope(Arc::clone(&claim), next.run(request));
+    // Side by side: the request may hold the very row that is to be renewed.
+    let response = tokio::select! {
+        response = running => response,
+        never = renew(state, &claim) => match never {},
     };
     let keep = response.status().is_success()
         && claim.digest().is_some()
@@ -216,6 +212,16 @@ async fn run(state: &AppState, claim: Arc<Claim>, request: Request, next: Next) 
         tracing::warn!(%error, "the answer under an idempotency key was not kept");
     }
     Response::from_parts(parts, Body::from(bytes))
+}
+
+/// Keeps the lease as long as it is polled.
+async fn renew(state: &AppState, claim: &Claim) -> Infallible {
+    loop {
+        tokio::time::sleep(LEASE / 3).await;
+        if let Err(error) = state.db().renew_request(claim).await {
+            tracing::warn!(%error, "the lease of an idempotency key was not renewed");
+        }
+    }
 }
 
 fn replay(known: Known) -> Response {
