@@ -83,6 +83,7 @@ impl Fixture {
             statement_timeout: 30,
             drain_seconds: 0,
             strict: false,
+            litellm_compat: false,
             log_format: LogFormat::Pretty,
             log: "off".into(),
         };
