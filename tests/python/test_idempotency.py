@@ -4,6 +4,7 @@ import concurrent.futures
 import threading
 import time
 import uuid
+from http.client import HTTPException
 
 import pytest
 
@@ -252,3 +253,34 @@ def test_after_24_hours_a_key_is_free_and_swept(http, database, name):
     assert database.execute("SELECT vectorstore.api_sweep_idempotency()").fetchone()[0] >= 1
     known = "SELECT count(*) FROM vectorstore.idempotency_keys WHERE name = %s"
     assert database.execute(known, [key]).fetchone()[0] == 0
+
+
+def test_nothing_is_lost_or_doubled_when_a_proxy_is_killed(http, another_proxy, database, store):
+    """Clients that do not know what became of their requests send all of them again, to the proxy that is left."""
+    path = f"/vector_stores/{store.id}/embeddings"
+    keys = [f"killed-{uuid.uuid4().hex}" for _ in range(300)]
+    answers = {}
+    for begin in range(0, 300, 100):
+        doomed, process = another_proxy()
+
+        def send(n, proxy=doomed):
+            try:
+                reply = proxy.post(path, {"content": f"text {n}"}, headers={"idempotency-key": keys[n]})
+                if reply.status == 200:
+                    answers[n] = reply.json()
+            except (OSError, HTTPException):
+                pass
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            sending = [pool.submit(send, n) for n in range(begin, begin + 100)]
+            while sum(future.done() for future in sending) < 30 + begin // 10:
+                time.sleep(0.001)
+            process.kill()
+    assert 0 < len(answers) < 300, "the proxies must die in the middle of it"
+    # What was running when they died is believed to run for 30 seconds more.
+    database.execute("UPDATE vectorstore.idempotency_keys SET lease_until = now() WHERE name LIKE 'killed-%'")
+    for n, key in enumerate(keys):
+        answer = http.ok("POST", path, {"content": f"text {n}"}, headers={"idempotency-key": key})
+        assert answers.get(n, answer) == answer
+    query = "SELECT count(*), count(DISTINCT content) FROM vs_list(%s, 10000)"
+    assert database.execute(query, [store.id]).fetchone() == (300, 300)
