@@ -44,10 +44,10 @@ CREATE FUNCTION vectorstore._require_pending(p_tenant bigint, p_upload_id bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    upload jsonb := vectorstore._upload_json(p_tenant, p_upload_id);
+    state text := vectorstore._upload_json(p_tenant, p_upload_id)->>'status';
 BEGIN
-    IF upload->>'status' <> 'pending' THEN
-        PERFORM vectorstore._fail('22023', format('Upload ''%s'' is not pending: its status is ''%s''.', upload->>'id', upload->>'status'), 'invalid_value', 'upload_id');
+    IF state <> 'pending' THEN
+        PERFORM vectorstore._fail('22023', format('The upload is not pending any more: its status is ''%s''.', state), 'invalid_value', 'upload_id');
     END IF;
 END
 $$;
