@@ -9,6 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Largest JSON request body. Uploads of files have their own limit.
 pub const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 
+/// Largest upload in parts.
+pub const MAX_UPLOAD_BYTES: i64 = 8 * 1024 * 1024 * 1024;
+/// Largest part of an upload in parts.
+pub const MAX_UPLOAD_PART_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Files up to this size are stored by one statement and never touch the disk of the proxy.
 pub const SMALL_FILE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -116,6 +121,10 @@ pub struct Config {
     /// Answer unknown request fields with 400 instead of ignoring them
     #[arg(long, env = "VECTORSTORE_STRICT")]
     pub strict: bool,
+
+    /// Answer searches as litellm-pgvector does: `search_query` is a string, and 20 results are the default
+    #[arg(long, env = "VECTORSTORE_LITELLM_COMPAT")]
+    pub litellm_compat: bool,
 
     /// Form of the log lines
     #[arg(long, env = "VECTORSTORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]

@@ -3,9 +3,12 @@
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
 mod batches;
+mod embeddings;
 mod files;
+mod idempotency;
 mod jobs;
 mod stores;
+mod uploads;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,15 +17,17 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::types::Json;
 
 use crate::config::{ACQUIRE_TIMEOUT, Config};
 use crate::error::Result;
 
+pub use embeddings::{EmbeddingChange, EmbeddingDeletion};
 pub use files::{FileParts, NewFile};
 pub use jobs::{Attachment, Job};
 pub use stores::{NewStore, Search, SearchOptions};
+pub use uploads::UploadPieces;
 
 /// A finished JSON body made by the database.
 pub struct Raw(pub Box<RawValue>);
@@ -61,6 +66,36 @@ macro_rules! call {
     }};
 }
 use call;
+
+/// Like `call!`, for a statement whose effect must not happen twice and whose result is the answer to the request: under an
+/// `Idempotency-Key` the answer is kept in the same transaction.
+macro_rules! effect {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
+        match $crate::idempotency::current() {
+            None => $crate::db::call!($db, $sql $(, $arg)*),
+            Some(_) => {
+                async {
+                    let mut transaction = $db.pool.begin().await?;
+                    let body: Json<Box<serde_json::value::RawValue>> =
+                        sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+                    $crate::db::settle(&mut transaction, &body).await?;
+                    transaction.commit().await?;
+                    Ok::<_, $crate::error::Error>(body)
+                }
+                .await
+            }
+        }
+    }};
+}
+use effect;
+
+/// Keeps the answer of a request with an `Idempotency-Key` in the transaction of its effect.
+async fn settle(transaction: &mut PgConnection, answer: &Json<Box<RawValue>>) -> Result<()> {
+    match crate::idempotency::current() {
+        Some(claim) => claim.settle(transaction, answer.0.get()).await,
+        None => Ok(()),
+    }
+}
 
 /// Serialisation failure or deadlock.
 fn lost_a_race(error: &sqlx::Error) -> bool {

@@ -9,6 +9,7 @@ pub mod db;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub mod idempotency;
 pub mod ingest;
 pub mod load;
 pub mod metadata;
@@ -19,6 +20,7 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod state;
+pub mod tokens;
 pub mod upload;
 pub mod worker;
 

@@ -1,6 +1,7 @@
 //! The shapes of requests and responses, for the OpenAPI document. Bodies are read by [`crate::fields`] and written by the
 //! database, so nothing here is executed.
 
+pub mod chunk;
 pub mod embedding;
 pub mod file;
 pub mod file_batch;
@@ -9,7 +10,9 @@ pub mod page;
 pub mod search;
 pub mod store;
 pub mod store_file;
+pub mod upload;
 
+pub use chunk::*;
 pub use embedding::*;
 pub use file::*;
 pub use file_batch::*;
@@ -18,3 +21,4 @@ pub use page::*;
 pub use search::*;
 pub use store::*;
 pub use store_file::*;
+pub use upload::*;

@@ -32,13 +32,9 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._api_file(text, bigint) IS 'Number of the tenant''s file with this id; P0002 when there is none, 22023 when the id is of another form.';
 
-CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpose text, p_expires_seconds integer) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION vectorstore._check_file(p_filename text, p_purpose text, p_expires_seconds integer) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
-    number bigint := nextval('vectorstore.files_file_id_seq');
-    id text := vectorstore._new_id('file-', number);
 BEGIN
     IF coalesce(p_filename, '') = '' OR length(p_filename) > 512 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''file'': the file name must have 1 to 512 characters.', 'invalid_value', 'file');
@@ -48,6 +44,19 @@ BEGIN
     ELSIF p_expires_seconds NOT BETWEEN 3600 AND 2592000 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''expires_after[seconds]'': expected a value from 3600 to 2592000.', 'invalid_value', 'expires_after[seconds]');
     END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._check_file(text, text, integer) IS '22023 for a name, a purpose or an expiry that no file can have.';
+
+CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpose text, p_expires_seconds integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._key_tenant(p_key);
+    number bigint := nextval('vectorstore.files_file_id_seq');
+    id text := vectorstore._new_id('file-', number);
+BEGIN
+    PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at) OVERRIDING SYSTEM VALUE
     VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds));
     RETURN id;
@@ -117,12 +126,12 @@ BEGIN
     END IF;
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
-                      WHERE f.tenant_id = tenant AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                      WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
-                      WHERE f.tenant_id = tenant AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                      WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;

@@ -157,15 +157,15 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_update_vector_store(bigint, text, bytea, jsonb) IS 'POST /vector_stores/{id}: changes the keys that are there of name, description, metadata, expires_after_days; null clears.';
 
-CREATE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint, p_store text, p_key bytea) RETURNS jsonb
+CREATE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint, p_store text, p_key bytea, p_mode text DEFAULT 'cascade') RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)));
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_mode);
     RETURN jsonb_build_object('id', p_store, 'object', 'vector_store.deleted', 'deleted', true);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_delete_vector_store(bigint, text, bytea) IS 'DELETE /vector_stores/{id}.';
+COMMENT ON FUNCTION vectorstore.api_delete_vector_store(bigint, text, bytea, text) IS 'DELETE /vector_stores/{id}?mode=cascade|restrict.';
 
 CREATE FUNCTION vectorstore.api_health() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -277,14 +277,29 @@ $$;
 COMMENT ON FUNCTION vectorstore._update_store(bigint, jsonb) IS 'Changes the fields of a store that are keys of the object; JSON null clears one.';
 
 -- API: public
-CREATE FUNCTION @extschema@.vs_delete_store(store text) RETURNS void
+CREATE FUNCTION @extschema@.vs_delete_store(store text, mode text DEFAULT 'cascade') RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store(vectorstore._store(store));
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store), mode);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_delete_store(text) IS 'Deletes a store (by id or name) with everything in it. Uploaded files stay.';
+COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS
+    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), or restrict, which raises 2BP01 for a store that is not empty.';
+
+CREATE FUNCTION vectorstore._delete_store_in_mode(p_store_id bigint, p_mode text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'' and ''restrict''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
+    ELSIF p_mode = 'restrict' THEN
+        PERFORM vectorstore._require_empty(p_store_id);
+    END IF;
+    PERFORM vectorstore._delete_store(p_store_id);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store; 2BP01 in the mode restrict when it is not empty.';
 
 CREATE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -4,7 +4,9 @@ The stack is named by OPENAI_BASE_URL, OPENAI_API_KEY and DATABASE_URL (a superu
 """
 
 import os
+import socket
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -165,6 +167,37 @@ def collection(database):
 @pytest.fixture(scope="session")
 def proxy_program():
     return read_setting("VS_PROXY_BIN")
+
+
+@pytest.fixture(scope="module")
+def another_proxy(tmp_path_factory, proxy_program, database_url, api_key):
+    """Starts further proxies on the same database; gives a client and the process of each."""
+    started = []
+
+    def start(**settings):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        environment = os.environ | settings
+        environment |= {"VECTORSTORE_DATABASE_URL": database_url, "VECTORSTORE_LISTEN": address}
+        log = tmp_path_factory.mktemp("proxy") / "proxy.log"
+        with log.open("w") as output:
+            process = subprocess.Popen([proxy_program, "serve"], env=environment, stdout=output, stderr=output)
+        started.append(process)
+        http = Http(f"http://{address}/v1", api_key)
+        for _ in range(200):
+            try:
+                if http.get("/ready", root=True).status == 200:
+                    return http, process
+            except ConnectionError:
+                assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        pytest.fail(f"a further proxy did not get ready: {log.read_text()}")
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture(scope="session")

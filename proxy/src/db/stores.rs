@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Attachment, Db, Raw, call};
+use super::{Attachment, Db, Raw, call, effect};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
@@ -110,7 +110,7 @@ pub struct SearchOptions<'a> {
 impl Db {
     /// Creates a vector store.
     pub async fn create_store(&self, key: &ApiKey, new: &NewStore<'_>) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             key.hash(),
@@ -171,14 +171,20 @@ impl Db {
         Ok(body.into())
     }
 
-    /// Deletes a vector store.
+    /// Deletes a vector store with everything in it.
     pub async fn delete_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        self.delete_store_in_mode(store, key, "cascade").await
+    }
+
+    /// Deletes a vector store; in the mode `restrict` only an empty one.
+    pub async fn delete_store_in_mode(&self, store: &StoreId, key: &ApiKey, mode: &str) -> Result<Raw> {
         let body: Body = call!(
             self,
-            "SELECT vectorstore.api_delete_vector_store($1, $2, $3)",
+            "SELECT vectorstore.api_delete_vector_store($1, $2, $3, $4)",
             store.number,
             &store.text,
             key.hash(),
+            mode,
         )?;
         Ok(body.into())
     }
@@ -274,27 +280,5 @@ impl Db {
             file,
         )?;
         Ok(body.into())
-    }
-
-    /// Inserts texts; those without a vector are embedded by the database.
-    pub async fn insert_embeddings(
-        &self,
-        store: &StoreId,
-        key: &ApiKey,
-        contents: &[&str],
-        embeddings: &[Option<Vector>],
-        metadata: &[Json<Value>],
-    ) -> Result<Vec<Box<RawValue>>> {
-        let Json(rows) = call!(
-            self,
-            "SELECT vectorstore.api_insert_embeddings($1, $2, $3, $4, $5, $6)",
-            store.number,
-            &store.text,
-            key.hash(),
-            contents,
-            embeddings,
-            metadata,
-        )?;
-        Ok(rows)
     }
 }

@@ -10,15 +10,14 @@ use vectorstore_core::model::Model;
 
 use crate::auth::ApiKey;
 use crate::error::{Error, Result};
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, ModelName};
 use crate::fields::{self, Fields, array_length, missing, not_empty, wrong_type};
-use crate::model::{EmbeddingRequest, EmbeddingResponse, ModelList};
+use crate::model::{EmbeddingRequest, EmbeddingResponse, ModelList, ModelObject};
 use crate::openapi::Failures;
 use crate::state::AppState;
+use crate::tokens::{self, MAX_TOKENS};
 
 const MAX_INPUTS: usize = 2048;
-const MAX_TOKENS: usize = 8192;
-const MAX_TOTAL_TOKENS: usize = 300_000;
 const EXPECTED: &str =
     "one of a string, an array of strings, an array of integers, or an array of integer arrays";
 
@@ -53,11 +52,37 @@ pub async fn create_embedding(
 )]
 pub async fn list_models(State(state): State<AppState>, key: ApiKey) -> Result<Json<Value>> {
     state.db().check_key(&key).await?;
-    let names = state.model().map(|model| ["local", model.name()]).into_iter().flatten();
-    let data: Vec<Value> = names
-        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "vectorstore"}))
-        .collect();
+    let data: Vec<Value> = model_names(&state).into_iter().map(model_object).collect();
     Ok(Json(json!({"object": "list", "data": data})))
+}
+
+/// Retrieve a model
+#[utoipa::path(
+    get, path = "/models/{model}", tag = "embeddings",
+    params(("model" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The model", body = ModelObject), Failures)
+)]
+pub async fn retrieve_model(
+    State(state): State<AppState>,
+    key: ApiKey,
+    name: ModelName,
+) -> Result<Json<Value>> {
+    state.db().check_key(&key).await?;
+    match model_names(&state).into_iter().find(|known| *known == name.0) {
+        Some(known) => Ok(Json(model_object(known))),
+        None => {
+            let message = format!("The model '{}' does not exist.", name.0);
+            Err(Error::not_found("model_not_found", "model", message))
+        }
+    }
+}
+
+fn model_names(state: &AppState) -> Vec<&str> {
+    state.model().map(|model| vec!["local", model.name()]).unwrap_or_default()
+}
+
+fn model_object(id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": 0, "owned_by": "vectorstore"})
 }
 
 fn check_model(fields: &Fields<'_>, model: &Model) -> Result<()> {
@@ -136,18 +161,11 @@ fn read_tokens(path: &str, tokens: &[Value]) -> Result<String> {
 }
 
 fn embed(model: &Arc<Model>, inputs: &[String], base64: bool) -> Result<Value> {
+    tokens::check_lengths(inputs)?;
     let mut total = 0;
     let mut data = Vec::with_capacity(inputs.len());
     for (index, text) in inputs.iter().enumerate() {
-        let tokens = model.tokenize(text).len();
-        total += tokens;
-        // Our tokens are shorter than cl100k's, so the limits are checked with room to spare.
-        if tokens > 2 * MAX_TOKENS || total > 2 * MAX_TOTAL_TOKENS {
-            let message = format!(
-                "Invalid 'input': {MAX_TOKENS} tokens a text and {MAX_TOTAL_TOKENS} tokens in all are the limit."
-            );
-            return Err(Error::invalid("context_length_exceeded", "input", message));
-        }
+        total += model.tokenize(text).len();
         let vector = model.embed(text);
         let embedding = match base64 {
             true => Value::from(to_base64(&vector)),

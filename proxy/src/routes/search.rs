@@ -15,6 +15,10 @@ use crate::state::AppState;
 
 pub use request::read_vector;
 
+/// Results of a search that does not say how many, and of one of litellm-pgvector's.
+const RESULTS: i64 = 10;
+const LITELLM_RESULTS: i64 = 20;
+
 /// Search a vector store
 #[utoipa::path(
     post, path = "/vector_stores/{vector_store_id}/search", tag = "vector stores", request_body = SearchRequest,
@@ -27,20 +31,37 @@ pub async fn search_vector_store(
     store: StoreId,
     body: JsonBody,
 ) -> Result<Response> {
+    let compat = state.config().litellm_compat;
     let (search, vectors, with_attributes) = body.read(|fields| {
         let with_attributes = fields.boolean("return_metadata")?.unwrap_or(true);
-        Ok((request::read(fields)?, request::vector_field(fields), with_attributes))
+        let default = if compat { LITELLM_RESULTS } else { RESULTS };
+        Ok((request::read(fields, default)?, request::vector_field(fields), with_attributes))
     })?;
     let page = state.db().search(&store, &key, &search).await;
     let page = page.map_err(|error| error.rename_param("embedding", vectors))?;
-    if with_attributes { Ok(page.into_response()) } else { without_attributes(page.0.get()) }
+    if with_attributes && !compat {
+        return Ok(page.into_response());
+    }
+    let mut page = serde_json::from_str(page.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
+    if !with_attributes {
+        leave_out_attributes(&mut page);
+    }
+    if compat {
+        unwrap_query(&mut page);
+    }
+    Ok(axum::Json(page).into_response())
 }
 
 /// What `return_metadata: false` asks for. Clients expect an object all the same.
-fn without_attributes(page: &str) -> Result<Response> {
-    let mut page: Value = serde_json::from_str(page).map_err(|error| Error::Internal(error.to_string()))?;
+fn leave_out_attributes(page: &mut Value) {
     for item in page["data"].as_array_mut().into_iter().flatten() {
         item["attributes"] = json!({});
     }
-    Ok(axum::Json(page).into_response())
+}
+
+/// litellm-pgvector knows one query only, as a string.
+fn unwrap_query(page: &mut Value) {
+    if let Some([query]) = page["search_query"].as_array().map(Vec::as_slice) {
+        page["search_query"] = query.clone();
+    }
 }

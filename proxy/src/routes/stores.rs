@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::extract::{JsonBody, QueryString, StoreId};
 use crate::fields::Fields;
 use crate::metadata::{self, Values};
-use crate::model::{Deleted, ListQuery, VectorStore, VectorStoreCreate, VectorStoreList, VectorStoreUpdate};
+use crate::model::{
+    DeleteQuery, Deleted, ListQuery, VectorStore, VectorStoreCreate, VectorStoreList, VectorStoreUpdate,
+};
 use crate::openapi::Failures;
 use crate::state::AppState;
 
@@ -110,11 +112,17 @@ fn read_changes(fields: &Fields<'_>) -> Result<Value> {
 /// Delete a vector store
 #[utoipa::path(
     delete, path = "/vector_stores/{vector_store_id}", tag = "vector stores",
-    params(("vector_store_id" = String, Path, description = "Id of the vector store")),
+    params(("vector_store_id" = String, Path, description = "Id of the vector store"), DeleteQuery),
     responses((status = 200, description = "It is gone", body = Deleted), Failures)
 )]
-pub async fn delete_vector_store(State(state): State<AppState>, key: ApiKey, store: StoreId) -> Result<Raw> {
-    state.db().delete_store(&store, &key).await
+pub async fn delete_vector_store(
+    State(state): State<AppState>,
+    key: ApiKey,
+    store: StoreId,
+    query: QueryString,
+) -> Result<Raw> {
+    let mode = query.choice("mode", &["cascade", "restrict"])?.unwrap_or("cascade");
+    state.db().delete_store_in_mode(&store, &key, mode).await
 }
 
 #[cfg(test)]

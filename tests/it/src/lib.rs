@@ -87,6 +87,7 @@ impl Fixture {
             ingest_lease: 30,
             sweep_interval: 60,
             strict: false,
+            litellm_compat: false,
             log_format: LogFormat::Pretty,
             log: "off".into(),
         };
