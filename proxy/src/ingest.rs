@@ -1,6 +1,6 @@
 //! From a stored file to searchable chunks: read, decode, cut, embed, and one call that writes all of it.
 
-mod html;
+pub mod extract;
 pub mod text;
 
 use pgvector::Vector;
@@ -21,9 +21,9 @@ const MAX_TOKENS: usize = 5_000_000;
 /// Longest chunk that the database takes. Only thousands of tokens of blanks are longer.
 const MAX_CHUNK_BYTES: usize = 262_144;
 
-/// A token is at most a few characters of ordinary text: what is bigger than this cannot be within [`MAX_TOKENS`], or is
-/// not text. It also bounds the memory of one ingestion.
-const MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
+/// A token is at most a few characters of ordinary text: a text file that is bigger than this cannot be within
+/// [`MAX_TOKENS`]; documents are small beside their pictures. It also bounds the memory of one ingestion.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How a file is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +147,8 @@ async fn prepare(
     let Some(kind) = text::kind_of(&file.filename) else {
         return Ok(Err(text::Problem::unsupported(&file.filename)));
     };
-    if file.bytes > MAX_TEXT_BYTES {
-        return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_TEXT_BYTES} bytes."))));
+    if file.bytes > MAX_FILE_BYTES {
+        return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_FILE_BYTES} bytes."))));
     }
     let Some(model) = state.model().cloned() else {
         return Err(Error::Unavailable("no embedding model is configured".into()));
@@ -157,16 +157,19 @@ async fn prepare(
     for part in 0..file.parts {
         bytes.extend(state.db().read_file_part(key, &file.id, part).await?);
     }
-    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await
+    let text = match extract::run(state.extractor(), kind, bytes).await {
+        Ok(extracted) => extracted.text,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    state.compute(move || cut_and_embed(&model, kind, text, strategy)).await
 }
 
 fn cut_and_embed(
     model: &Model,
     kind: text::Kind,
-    bytes: Vec<u8>,
+    text: String,
     strategy: Strategy,
 ) -> std::result::Result<Prepared, text::Problem> {
-    let text = text::extract(kind, bytes)?;
     let config = ChunkConfig { max_tokens: strategy.max_tokens, overlap_tokens: strategy.overlap_tokens };
     let pieces =
         chunk(&text, config, kind.chunking()).map_err(|error| text::Problem::invalid(error.to_string()))?;

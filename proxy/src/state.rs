@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use vectorstore_core::model::Model;
@@ -9,6 +10,7 @@ use vectorstore_core::model::Model;
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::ingest::extract::Extractor;
 
 /// Shared state; cloning it is cheap.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ struct Inner {
     model: Option<Arc<Model>>,
     stopping: AtomicBool,
     workers: Arc<Semaphore>,
+    extractor: Extractor,
 }
 
 impl AppState {
@@ -34,13 +37,13 @@ impl AppState {
             None => None,
         };
         let workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
-        Ok(Self(Arc::new(Inner {
-            config,
-            db,
-            model,
-            stopping: AtomicBool::new(false),
-            workers: Arc::new(Semaphore::new(workers)),
-        })))
+        let workers = Arc::new(Semaphore::new(workers));
+        let extractor = Extractor::new(
+            u64::from(config.extract_memory) * 1024 * 1024,
+            Duration::from_secs(config.extract_seconds.into()),
+            workers.clone(),
+        );
+        Ok(Self(Arc::new(Inner { config, db, model, stopping: AtomicBool::new(false), workers, extractor })))
     }
 
     /// The settings.
@@ -56,6 +59,11 @@ impl AppState {
     /// The local model, if there is one.
     pub fn model(&self) -> Option<&Arc<Model>> {
         self.0.model.as_ref()
+    }
+
+    /// How documents are read.
+    pub fn extractor(&self) -> &Extractor {
+        &self.0.extractor
     }
 
     /// From now on `/ready` answers 503.

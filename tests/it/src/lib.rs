@@ -80,6 +80,8 @@ impl Fixture {
             model_path: Some(setting("VECTORSTORE_MODEL_PATH").into()),
             pool_size: 4,
             max_file_bytes: 16 * 1024 * 1024,
+            extract_memory: 1024,
+            extract_seconds: 30,
             statement_timeout: 30,
             drain_seconds: 0,
             strict: false,

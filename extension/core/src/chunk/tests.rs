@@ -134,6 +134,18 @@ fn a_heading_is_not_torn_from_its_text() {
 }
 
 #[test]
+fn a_new_page_is_the_strongest_break() {
+    let page = |n| {
+        format!("# Title {n}\n\nSome words about topic {n}.\n\n# Other {n}\n\nMore words, and some more.")
+    };
+    for kind in KINDS {
+        let text = (0..5).map(page).collect::<Vec<_>>().join("\n\u{c}\n");
+        let chunks = checked(&text, config(36, 0), kind);
+        assert_eq!(texts(&text, &chunks), (0..5).map(page).collect::<Vec<_>>(), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_comment_in_a_code_block_is_no_heading() {
     let text = "Intro words here.\n\n```sh\n# not a heading\necho one two three\n\n# nor this one\necho four five six\n```\n\nClosing words here.";
     let chunks = checked(text, config(32, 0), ChunkKind::Markdown);
