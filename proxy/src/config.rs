@@ -85,6 +85,18 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_MODEL_PATH")]
     pub model_path: Option<PathBuf>,
 
+    /// File that describes further embedding models
+    #[arg(long, env = "VECTORSTORE_PROVIDERS")]
+    pub providers: Option<PathBuf>,
+
+    /// Most space of the embedding cache in the database, in MiB
+    #[arg(long, env = "VECTORSTORE_CACHE_MIB", default_value_t = 1024)]
+    pub cache_mib: u32,
+
+    /// Days after which an embedding that nobody asked for leaves the cache
+    #[arg(long, env = "VECTORSTORE_CACHE_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub cache_days: u32,
+
     /// Database connections kept open at most
     #[arg(long, env = "VECTORSTORE_POOL_SIZE", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pool_size: u32,

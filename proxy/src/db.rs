@@ -2,6 +2,7 @@
 //!
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
+mod cache;
 mod files;
 mod stores;
 

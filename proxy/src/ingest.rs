@@ -3,13 +3,15 @@
 pub mod extract;
 pub mod text;
 
+use std::sync::Arc;
+
 use pgvector::Vector;
 use serde_json::{Value, json};
 use vectorstore_core::chunk::{ChunkConfig, chunk};
-use vectorstore_core::model::Model;
 
 use crate::auth::ApiKey;
 use crate::db::{Attachment, FileParts, Raw};
+use crate::embed::{EmbedError, Provider};
 use crate::error::{Error, Result};
 use crate::extract::StoreId;
 use crate::fields::Fields;
@@ -93,11 +95,12 @@ pub async fn attach(
     attributes: &Value,
     strategy: Strategy,
 ) -> Result<Raw> {
+    let provider = provider_of(state, key, store).await?;
     if let Some(same) = find_same(state, key, store, file, attributes, strategy).await? {
         return Ok(same);
     }
     let parts = state.db().read_file(key, file).await?;
-    let prepared = prepare(state, key, parts, strategy).await?;
+    let prepared = prepare(state, key, &provider, parts, strategy).await?;
     let (prepared, error) = match prepared {
         Ok(prepared) => (prepared, None),
         Err(problem) => (Prepared::default(), Some(problem.to_json())),
@@ -114,6 +117,18 @@ pub async fn attach(
     state.db().attach_file(store, key, &attachment).await
 }
 
+/// What embeds for the store. Also checks key and store.
+async fn provider_of(state: &AppState, key: &ApiKey, store: &StoreId) -> Result<Arc<Provider>> {
+    let context = state.db().store_context(store, key).await?;
+    let name = context["embedding_model"].as_str().unwrap_or_default();
+    if name == "none" {
+        let message = "Files can only be attached to vector stores with an embedding model.";
+        return Err(Error::invalid("invalid_value", "vector_store_id", message));
+    }
+    let provider = state.providers().get(name).cloned();
+    provider.ok_or_else(|| Error::Unavailable(format!("the embedding model '{name}' is not configured here")))
+}
+
 /// The file as it is attached already, when nothing about it would change.
 async fn find_same(
     state: &AppState,
@@ -123,12 +138,6 @@ async fn find_same(
     attributes: &Value,
     strategy: Strategy,
 ) -> Result<Option<Raw>> {
-    // Also checks key and store, and that the store's vectors come from our model.
-    let context = state.db().store_context(store, key).await?;
-    if context["embedding_model"] != "local" {
-        let message = "Files can only be attached to vector stores with the embedding model 'local'.";
-        return Err(Error::invalid("invalid_value", "vector_store_id", message));
-    }
     let Some(found) = state.db().find_store_file(store, key, file).await? else { return Ok(None) };
     let object: Value =
         serde_json::from_str(found.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
@@ -141,6 +150,7 @@ async fn find_same(
 async fn prepare(
     state: &AppState,
     key: &ApiKey,
+    provider: &Provider,
     file: FileParts,
     strategy: Strategy,
 ) -> Result<std::result::Result<Prepared, text::Problem>> {
@@ -150,9 +160,6 @@ async fn prepare(
     if file.bytes > MAX_FILE_BYTES {
         return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_FILE_BYTES} bytes."))));
     }
-    let Some(model) = state.model().cloned() else {
-        return Err(Error::Unavailable("no embedding model is configured".into()));
-    };
     let mut bytes = Vec::with_capacity(file.bytes as usize);
     for part in 0..file.parts {
         bytes.extend(state.db().read_file_part(key, &file.id, part).await?);
@@ -161,40 +168,45 @@ async fn prepare(
         Ok(extracted) => extracted.text,
         Err(problem) => return Ok(Err(problem)),
     };
-    state.compute(move || cut_and_embed(&model, kind, text, strategy)).await
+    let (text, chunks) = match state.compute(move || cut(kind, text, strategy)).await? {
+        Ok(cut) => cut,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let embeddings = match provider.embed(state, chunks.clone()).await {
+        Ok(embeddings) => embeddings,
+        Err(EmbedError::Refused(_)) => {
+            let message = "The embedding model does not accept the text of the file.";
+            return Ok(Err(text::Problem::invalid(message.into())));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A chunk without words has no direction: it could never be found, and the database refuses it.
+    let worded = |(_, embedding): &(String, Vector)| embedding.as_slice().iter().any(|x| *x != 0.0);
+    let (chunks, embeddings): (Vec<_>, Vec<_>) = chunks.into_iter().zip(embeddings).filter(worded).unzip();
+    if chunks.is_empty() {
+        return Ok(Err(text::Problem::invalid("The file contains no text.".into())));
+    }
+    Ok(Ok(Prepared { text, chunks, embeddings }))
 }
 
-fn cut_and_embed(
-    model: &Model,
+/// The text and its chunks.
+fn cut(
     kind: text::Kind,
     text: String,
     strategy: Strategy,
-) -> std::result::Result<Prepared, text::Problem> {
+) -> std::result::Result<(String, Vec<String>), text::Problem> {
     let config = ChunkConfig { max_tokens: strategy.max_tokens, overlap_tokens: strategy.overlap_tokens };
     let pieces =
         chunk(&text, config, kind.chunking()).map_err(|error| text::Problem::invalid(error.to_string()))?;
     if pieces.iter().map(|piece| piece.tokens).sum::<usize>() > 2 * MAX_TOKENS {
         return Err(text::Problem::invalid(format!("The file has more than {MAX_TOKENS} tokens.")));
     }
-    let (mut chunks, mut embeddings) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
-    for piece in pieces {
-        let chunk = &text[piece.start..piece.end];
-        if chunk.len() > MAX_CHUNK_BYTES {
-            return Err(text::Problem::invalid(format!(
-                "A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes."
-            )));
-        }
-        let embedding = model.embed(chunk);
-        // A piece without words has no direction: it could never be found, and the database refuses it.
-        if embedding.iter().any(|x| *x != 0.0) {
-            chunks.push(chunk.to_owned());
-            embeddings.push(Vector::from(embedding));
-        }
+    let chunks: Vec<String> = pieces.iter().map(|piece| text[piece.start..piece.end].to_owned()).collect();
+    if chunks.iter().any(|chunk| chunk.len() > MAX_CHUNK_BYTES) {
+        let message = format!("A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes.");
+        return Err(text::Problem::invalid(message));
     }
-    if chunks.is_empty() {
-        return Err(text::Problem::invalid("The file contains no text.".into()));
-    }
-    Ok(Prepared { text, chunks, embeddings })
+    Ok((text, chunks))
 }
 
 #[cfg(test)]

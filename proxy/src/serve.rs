@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
+use crate::embed;
 use crate::router::build_router;
 use crate::state::AppState;
 
@@ -29,6 +30,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut signals = Signals::new()?;
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    let keeper = tokio::spawn(embed::keep(state.clone()));
     let connections = GracefulShutdown::new();
     let router = build_router(state.clone());
     let stopping = async {
@@ -58,6 +60,10 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         () = connections.shutdown() => tracing::info!("stopped"),
         () = tokio::time::sleep(STOP_TIMEOUT.saturating_sub(drain + SETTLE)) => tracing::warn!("stopped with requests in flight"),
         () = signals.recv() => tracing::warn!("stopped at once by a second signal"),
+    }
+    keeper.abort();
+    if let Err(error) = state.cache().flush(&state).await {
+        tracing::warn!(%error, "the last hits of the embedding cache are not counted");
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What all requests share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -9,8 +10,13 @@ use vectorstore_core::model::Model;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::embed::{Cache, Providers};
 use crate::error::{Error, Result};
+use crate::extract::StoreId;
 use crate::ingest::extract::Extractor;
+
+/// Stores whose model is remembered.
+const MAX_STORE_MODELS: usize = 100_000;
 
 /// Shared state; cloning it is cheap.
 #[derive(Clone)]
@@ -20,6 +26,9 @@ struct Inner {
     config: Config,
     db: Db,
     model: Option<Arc<Model>>,
+    providers: Providers,
+    cache: Cache,
+    store_models: Mutex<HashMap<String, Arc<str>>>,
     stopping: AtomicBool,
     workers: Arc<Semaphore>,
     extractor: Extractor,
@@ -36,6 +45,7 @@ impl AppState {
             )),
             None => None,
         };
+        let providers = Providers::open(model.as_ref(), config.providers.as_deref())?;
         let workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
         let workers = Arc::new(Semaphore::new(workers));
         let extractor = Extractor::new(
@@ -43,7 +53,17 @@ impl AppState {
             Duration::from_secs(config.extract_seconds.into()),
             workers.clone(),
         );
-        Ok(Self(Arc::new(Inner { config, db, model, stopping: AtomicBool::new(false), workers, extractor })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            db,
+            model,
+            providers,
+            cache: Cache::default(),
+            store_models: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            workers,
+            extractor,
+        })))
     }
 
     /// The settings.
@@ -59,6 +79,35 @@ impl AppState {
     /// The local model, if there is one.
     pub fn model(&self) -> Option<&Arc<Model>> {
         self.0.model.as_ref()
+    }
+
+    /// All embedding models.
+    pub fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
+    /// Hits of the embedding cache that are not written yet.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
+    /// The embedding model of a store, if it was asked for before. It never changes, and no id is used twice; a name
+    /// says nothing, so that no key is needed.
+    pub fn store_model(&self, store: &StoreId) -> Option<Arc<str>> {
+        let models = self.0.store_models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.get(&store.text).cloned()
+    }
+
+    /// Remembers a store's model.
+    pub fn remember_store_model(&self, store: &StoreId, model: &str) -> Arc<str> {
+        let mut models = self.0.store_models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.len() >= MAX_STORE_MODELS {
+            // Rather than a list of who was last: it costs each store one more question.
+            models.clear();
+        }
+        let model: Arc<str> = Arc::from(model);
+        models.insert(store.text.clone(), model.clone());
+        model
     }
 
     /// How documents are read.

@@ -204,7 +204,7 @@ BEGIN
     -- The pages of a PDF and the slides of a presentation are set off by form feeds; in any other file they are text.
     RETURN (SELECT jsonb_build_object('object', 'vector_store.file_content.page',
                 'data', (SELECT coalesce(jsonb_agg(jsonb_build_object('type', 'text', 'text', p.page) ORDER BY p.number), '[]')
-                         FROM string_to_table(f.content, CASE WHEN lower(f.filename) ~ '\.(pdf|pptx)$' THEN E'\n\f\n' END)
+                         FROM string_to_table(f.content, CASE WHEN lower(f.filename) ~ '\.(pdf|pptx)$' THEN E'\n\f\n' ELSE '' END)
                               WITH ORDINALITY AS p(page, number)),
                 'has_more', false, 'next_page', NULL)
             FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file);

@@ -75,19 +75,19 @@ COMMENT ON FUNCTION vectorstore._check_cursors(text, text, boolean, anycompatibl
 
 CREATE FUNCTION vectorstore.api_create_vector_store(
     p_key bytea, p_name text, p_description text, p_metadata jsonb, p_expires_days integer,
-    p_embedding_model text, p_dimensions integer
+    p_embedding_model text, p_dimensions integer, p_provided boolean DEFAULT false
 ) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- Made by a statement of its own: the next one sees it.
     number bigint := vectorstore._create_store(
-        vectorstore._key_tenant(p_key), p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL);
+        vectorstore._key_tenant(p_key), p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL, p_provided);
 BEGIN
     RETURN vectorstore._store_json(number);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_create_vector_store(bytea, text, text, jsonb, integer, text, integer) IS 'POST /vector_stores. NULL means the default.';
+COMMENT ON FUNCTION vectorstore.api_create_vector_store(bytea, text, text, jsonb, integer, text, integer, boolean) IS 'POST /vector_stores. NULL means the default. p_provided: the model is one that the proxy embeds with.';
 
 -- Objects of a page lie between two others by (created_at, number), whatever the order asked for. A page before
 -- an object lies next to it: it is read backwards from there, and turned round.

@@ -28,6 +28,8 @@ pub struct NewStore<'a> {
     pub embedding_model: Option<&'a str>,
     /// Dimensions of its vectors.
     pub dimensions: Option<i32>,
+    /// Whether the proxy embeds for this model.
+    pub provided: bool,
 }
 
 /// A search. Texts and vectors go together by place; the last `options.negatives` of them say what is not wanted.
@@ -126,7 +128,7 @@ impl Db {
     pub async fn create_store(&self, key: &ApiKey, new: &NewStore<'_>) -> Result<Raw> {
         let body: Body = call!(
             self,
-            "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7)",
+            "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7, $8)",
             key.hash(),
             new.name,
             new.description,
@@ -134,6 +136,7 @@ impl Db {
             new.expires_days,
             new.embedding_model,
             new.dimensions,
+            new.provided,
         )?;
         Ok(body.into())
     }

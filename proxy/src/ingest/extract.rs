@@ -166,8 +166,11 @@ async fn converse(child: &mut Child, bytes: Vec<u8>) -> std::io::Result<(ExitSta
 fn explain(extractor: &Extractor, status: ExitStatus, stderr: &str) -> Problem {
     const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
-    let signal = status.signal();
-    if signal == Some(SIGXCPU) || signal == Some(SIGKILL) {
+    if status.signal() == Some(SIGKILL) {
+        // Not by us, and before its own limits: the machine itself is out of memory.
+        return Problem::server("Reading the file was interrupted.".into());
+    }
+    if status.signal() == Some(SIGXCPU) {
         let seconds = extractor.time.as_secs().max(1);
         return Problem::invalid(format!("Reading the file took more than {seconds} seconds of computing."));
     }

@@ -44,7 +44,30 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn insert(&self, state: &AppState, key: &ApiKey, store: &StoreId) -> Result<Vec<Box<RawValue>>> {
+    /// Fills in the vectors of a model that only the proxy knows; those of the local one are the database's.
+    async fn embed(&mut self, state: &AppState, key: &ApiKey, store: &StoreId) -> Result<()> {
+        if !state.providers().any_named() || self.embeddings.iter().all(Option::is_some) {
+            return Ok(());
+        }
+        let context = state.db().store_context(store, key).await?;
+        let provider = state.providers().get(context["embedding_model"].as_str().unwrap_or_default());
+        let Some(provider) = provider.filter(|provider| !provider.is_local()) else { return Ok(()) };
+        let missing: Vec<usize> =
+            (0..self.contents.len()).filter(|at| self.embeddings[*at].is_none()).collect();
+        let texts = missing.iter().map(|at| self.contents[*at].to_owned()).collect();
+        for (at, vector) in missing.into_iter().zip(provider.embed(state, texts).await?) {
+            self.embeddings[at] = Some(vector);
+        }
+        Ok(())
+    }
+
+    async fn insert(
+        &mut self,
+        state: &AppState,
+        key: &ApiKey,
+        store: &StoreId,
+    ) -> Result<Vec<Box<RawValue>>> {
+        self.embed(state, key, store).await?;
         state.db().insert_embeddings(store, key, &self.contents, &self.embeddings, &self.metadata).await
     }
 }

@@ -1,8 +1,10 @@
 //! `/vector_stores/{id}/search`
 
+mod embedded;
 mod request;
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -14,6 +16,9 @@ use crate::openapi::Failures;
 use crate::state::AppState;
 
 pub use request::read_vector;
+
+/// Says that the query's vector could not be computed, and words alone decided.
+const DEGRADED: &str = "x-vectorstore-degraded";
 
 /// Search a vector store
 #[utoipa::path(
@@ -31,9 +36,13 @@ pub async fn search_vector_store(
         let with_attributes = fields.boolean("return_metadata")?.unwrap_or(true);
         Ok((request::read(fields)?, request::vector_field(fields), with_attributes))
     })?;
-    let page = state.db().search(&store, &key, &search).await;
+    let (page, degraded) = embedded::search(&state, &store, &key, search).await;
     let page = page.map_err(|error| error.rename_param("embedding", vectors))?;
-    if with_attributes { Ok(page.into_response()) } else { without_attributes(page.0.get()) }
+    let mut response = if with_attributes { page.into_response() } else { without_attributes(page.0.get())? };
+    if degraded {
+        response.headers_mut().insert(DEGRADED, HeaderValue::from_static("keyword-only"));
+    }
+    Ok(response)
 }
 
 /// What `return_metadata: false` asks for. Clients expect an object all the same.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::ApiKey;
 use crate::db::{NewStore, Raw};
+use crate::embed::LOCAL;
 use crate::error::{Error, Result};
 use crate::extract::{JsonBody, MAX_ID_CHARS, QueryString, StoreId};
 use crate::fields::Fields;
@@ -25,16 +26,15 @@ const MAX_FILES: usize = 500;
 )]
 pub async fn create_vector_store(State(state): State<AppState>, key: ApiKey, body: JsonBody) -> Result<Raw> {
     let (new, files, strategy) = body.read(|fields| {
-        let model = fields.string("embedding_model", MAX_NAME)?;
+        let (model, dimensions, provided) = read_model(&state, fields)?;
         let new = NewStore {
             name: fields.string("name", MAX_NAME)?,
             description: fields.string("description", MAX_DESCRIPTION)?,
             metadata: metadata::read(fields, "metadata", Values::Strings)?,
             expires_days: expires_after(fields)?,
-            // Stores know the server's own model by one name only.
-            embedding_model: model
-                .map(|name| if state.model().is_some_and(|m| m.name() == name) { "local" } else { name }),
-            dimensions: fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32),
+            embedding_model: model,
+            dimensions,
+            provided,
         };
         Ok((
             new,
@@ -44,6 +44,28 @@ pub async fn create_vector_store(State(state): State<AppState>, key: ApiKey, bod
     })?;
     let created = state.db().create_store(&key, &new).await?;
     if files.is_empty() { Ok(created) } else { attach_files(&state, &key, created, &files, strategy).await }
+}
+
+/// The model of a new store, its dimensions, and whether it is one that only the proxy knows.
+fn read_model<'a>(state: &AppState, fields: &Fields<'a>) -> Result<(Option<&'a str>, Option<i32>, bool)> {
+    let name = fields.string("embedding_model", MAX_NAME)?;
+    let dimensions = fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32);
+    match name.and_then(|name| state.providers().get(name)) {
+        // Stores know the server's own model by one name only.
+        Some(provider) if provider.is_local() => Ok((Some(LOCAL), dimensions, false)),
+        Some(provider) => {
+            let own = provider.dimensions as i32;
+            if dimensions.is_some_and(|dimensions| dimensions != own) {
+                let message = format!(
+                    "Invalid 'dimensions': the model has {own} dimensions, and no other number is possible."
+                );
+                return Err(Error::invalid("invalid_value", "dimensions", message));
+            }
+            Ok((name, Some(own), true))
+        }
+        // None, or one that the database will refuse.
+        None => Ok((name, dimensions, false)),
+    }
 }
 
 /// Attaches the first files of a new store; if that is impossible, the store is taken back, because the client will not learn its id.

@@ -1,7 +1,7 @@
 //! Office documents: a ZIP archive of XML parts that refer to each other.
 
 use std::collections::HashMap;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
@@ -89,7 +89,7 @@ impl Package {
     pub fn walk(
         &mut self,
         part: &str,
-        mut on: impl FnMut(Node<'_>) -> Result<(), Problem>,
+        on: impl FnMut(Node<'_>) -> Result<(), Problem>,
     ) -> Result<bool, Problem> {
         let file = match self.archive.by_name(part) {
             Ok(file) => file,
@@ -97,42 +97,47 @@ impl Package {
             Err(error) => return Err(damaged(&error)),
         };
         let mut limited = BufReader::new(file.take(self.left));
-        let mut reader = Reader::from_reader(&mut limited);
-        reader.config_mut().expand_empty_elements = true;
-        let (mut buffer, mut depth) = (Vec::new(), 0);
-        loop {
-            match reader.read_event_into(&mut buffer).map_err(|error| damaged(&error))? {
-                Event::Start(element) => {
-                    depth += 1;
-                    if depth > MAX_DEPTH {
-                        return Err(Problem::invalid("The file is nested too deeply.".into()));
-                    }
-                    on(Node::Start(element.local_name().as_ref(), &element))?;
-                }
-                Event::End(element) => {
-                    depth = depth.saturating_sub(1);
-                    on(Node::End(element.local_name().as_ref()))?;
-                }
-                Event::Text(text) => on(Node::Text(&text.xml10_content()))?,
-                Event::CData(text) => on(Node::Text(&text.xml10_content()))?,
-                Event::GeneralRef(entity) => {
-                    // Entities that a document defines itself are not followed: they can grow without bound.
-                    match entity.resolve_char_ref().map_err(|error| damaged(&error))? {
-                        Some(c) => on(Node::Text(c.encode_utf8(&mut [0; 4])))?,
-                        None => on(Node::Text(resolve_predefined_entity(&entity).unwrap_or(" ")))?,
-                    }
-                }
-                Event::Eof => break,
-                _ => {}
-            }
-            buffer.clear();
-        }
+        let read = walk_xml(&mut limited, on);
         self.left = limited.into_inner().limit();
-        match self.left {
-            0 => Err(Problem::invalid(format!("The file unpacks to more than {MAX_UNPACKED_BYTES} bytes."))),
-            _ if depth > 0 => Err(damaged(&"a part ends early")),
-            _ => Ok(true),
+        // Before the error, which would be that the part ends in the middle.
+        if self.left == 0 {
+            return Err(Problem::invalid(format!(
+                "The file unpacks to more than {MAX_UNPACKED_BYTES} bytes."
+            )));
         }
+        read.map(|()| true)
+    }
+}
+
+fn walk_xml(xml: impl BufRead, mut on: impl FnMut(Node<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
+    let mut reader = Reader::from_reader(xml);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut buffer, mut depth) = (Vec::new(), 0_usize);
+    loop {
+        match reader.read_event_into(&mut buffer).map_err(|error| damaged(&error))? {
+            Event::Start(element) => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Problem::invalid("The file is nested too deeply.".into()));
+                }
+                on(Node::Start(element.local_name().as_ref(), &element))?;
+            }
+            Event::End(element) => {
+                depth = depth.saturating_sub(1);
+                on(Node::End(element.local_name().as_ref()))?;
+            }
+            Event::Text(text) => on(Node::Text(&text.xml10_content()))?,
+            Event::CData(text) => on(Node::Text(&text.xml10_content()))?,
+            // Entities that a document defines itself are not followed: they can grow without bound.
+            Event::GeneralRef(entity) => match entity.resolve_char_ref().map_err(|error| damaged(&error))? {
+                Some(c) => on(Node::Text(c.encode_utf8(&mut [0; 4])))?,
+                None => on(Node::Text(resolve_predefined_entity(&entity).unwrap_or(" ")))?,
+            },
+            Event::Eof if depth > 0 => return Err(damaged(&"a part ends early")),
+            Event::Eof => return Ok(()),
+            _ => {}
+        }
+        buffer.clear();
     }
 }
 

@@ -1,13 +1,7 @@
 //! PDF.
 
-use std::cell::RefCell;
-use std::fmt::Write;
-use std::rc::Rc;
-
 use pdf_extract::encryption::DecryptionError;
-use pdf_extract::{
-    ConvertToFmt, Document, Error, MediaBox, OutputDev, OutputError, PlainTextOutput, Transform, output_doc,
-};
+use pdf_extract::{Document, Error, MediaBox, OutputDev, OutputError, Transform, output_doc};
 
 use super::{MAX_TEXT_BYTES, PAGE_BREAK};
 use crate::ingest::text::Problem;
@@ -31,13 +25,12 @@ pub fn text_of(bytes: &[u8]) -> Result<String, Problem> {
             error => damaged(&error),
         })?;
     }
-    let sink = Sink::default();
-    let mut pages = Pages { output: PlainTextOutput::new(sink.clone()), sink: sink.clone() };
+    let mut pages = Pages::default();
     output_doc(&document, &mut pages).map_err(|error| match error {
         OutputError::FormatError(_) => Problem::too_long(),
         error => damaged(&error),
     })?;
-    Ok(tidy(&sink.0.borrow()))
+    Ok(tidy(&pages.text))
 }
 
 fn damaged(error: &dyn std::fmt::Display) -> Problem {
@@ -68,69 +61,97 @@ fn tidy(raw: &str) -> String {
     text
 }
 
-/// A text that grows only so far.
-#[derive(Clone, Default)]
-struct Sink(Rc<RefCell<String>>);
+/// Writes characters where they stand: a PDF knows only places, and most have no blanks or line breaks.
+///
+/// The library's own plain text loses the break between lines of different sizes.
+#[derive(Default)]
+struct Pages {
+    text: String,
+    /// A string of the page's program begins: only between two of them can there be a gap.
+    at_start: bool,
+    last: Option<Place>,
+}
 
-impl Write for Sink {
-    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
-        let mut text = self.0.borrow_mut();
-        if text.len() + piece.len() > MAX_TEXT_BYTES {
-            return Err(std::fmt::Error);
+/// Where a character ends.
+#[derive(Clone, Copy)]
+struct Place {
+    end: f64,
+    baseline: f64,
+    size: f64,
+}
+
+impl Pages {
+    fn write(&mut self, text: &str) -> Result<(), OutputError> {
+        if self.text.len() + text.len() > MAX_TEXT_BYTES {
+            return Err(OutputError::FormatError(std::fmt::Error));
         }
-        text.push_str(piece);
+        self.text.push_str(text);
         Ok(())
     }
-}
 
-impl ConvertToFmt for Sink {
-    type Writer = Self;
-    fn convert(self) -> Self {
-        self
+    /// What stands between two characters.
+    fn gap(last: Place, start: f64, baseline: f64, size: f64) -> &'static str {
+        let size = size.max(last.size);
+        let down = (baseline - last.baseline).abs();
+        match () {
+            () if down > 1.8 * size => "\n\n",
+            // The next line, or a column that stands beside.
+            () if down > 0.5 * size || start < last.end - 2.0 * size => "\n",
+            // The narrowest blanks take a fifth of the font's size.
+            () if start > last.end + 0.15 * size => " ",
+            () => "",
+        }
     }
-}
-
-/// Plain text with breaks between pages.
-struct Pages {
-    output: PlainTextOutput<Sink>,
-    sink: Sink,
 }
 
 type Page = (f64, f64, f64, f64);
 
 impl OutputDev for Pages {
-    fn begin_page(&mut self, number: u32, media: &MediaBox, art: Option<Page>) -> Result<(), OutputError> {
-        self.sink.write_char(PAGE_BREAK)?;
-        self.output.begin_page(number, media, art)
+    fn begin_page(&mut self, _: u32, _: &MediaBox, _: Option<Page>) -> Result<(), OutputError> {
+        self.last = None;
+        self.write("\u{c}")
     }
 
     fn end_page(&mut self) -> Result<(), OutputError> {
-        self.output.end_page()
+        Ok(())
     }
 
     fn output_character(
         &mut self,
         transform: &Transform,
         width: f64,
-        spacing: f64,
+        _: f64,
         font_size: f64,
         character: &str,
     ) -> Result<(), OutputError> {
+        // Lengths of the unit vectors on paper, whatever way the text is turned or mirrored.
+        let across = transform.m11.hypot(transform.m12);
+        let size = font_size * transform.m21.hypot(transform.m22);
+        let (start, baseline) = (transform.m31, transform.m32);
+        if let Some(last) = self.last
+            && std::mem::take(&mut self.at_start)
+        {
+            let gap = Self::gap(last, start, baseline, size);
+            if !self.text.ends_with(' ') || gap != " " {
+                self.write(gap)?;
+            }
+        }
+        self.last = Some(Place { end: start + width * font_size * across, baseline, size });
         // A page break of ours must be the only one.
-        let character = if character.contains(PAGE_BREAK) { " " } else { character };
-        self.output.output_character(transform, width, spacing, font_size, character)
+        self.write(if character.contains(PAGE_BREAK) { " " } else { character })
     }
 
     fn begin_word(&mut self) -> Result<(), OutputError> {
-        self.output.begin_word()
+        self.at_start = true;
+        Ok(())
     }
 
     fn end_word(&mut self) -> Result<(), OutputError> {
-        self.output.end_word()
+        Ok(())
     }
 
     fn end_line(&mut self) -> Result<(), OutputError> {
-        self.output.end_line()
+        Ok(())
     }
 }
 
