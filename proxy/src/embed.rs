@@ -15,8 +15,10 @@ use std::time::Duration;
 use pgvector::Vector;
 use vectorstore_core::model::Model;
 
-pub use cache::{Cache, keep};
+pub use cache::{Cache, Entry, keep};
 pub use remote::Remote;
+#[cfg(feature = "transformer")]
+pub use transformer::Transformer;
 
 use crate::error::{Error, Result};
 use crate::state::AppState;
@@ -55,10 +57,10 @@ pub enum Embedder {
     /// The static model that ships with the product: microseconds a text.
     Local(Arc<Model>),
     /// An OpenAI-compatible endpoint.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// A transformer that runs in this process.
     #[cfg(feature = "transformer")]
-    Transformer(transformer::Transformer),
+    Transformer(Transformer),
 }
 
 /// An embedding model under the name that stores and requests use.

@@ -3,7 +3,7 @@
 use pgvector::Vector;
 
 use super::{Db, call};
-use crate::embed::Provider;
+use crate::embed::{Entry, Provider};
 use crate::error::Result;
 
 impl Db {
@@ -41,12 +41,12 @@ impl Db {
         )
     }
 
-    /// Adds to the counters of entries: `((model, revision, dimensions, hash), hits)`.
-    pub async fn count_cache_hits(&self, hits: &[((String, String, i32, [u8; 32]), i64)]) -> Result<i64> {
-        let models: Vec<&str> = hits.iter().map(|((model, ..), _)| model.as_str()).collect();
-        let revisions: Vec<&str> = hits.iter().map(|((_, revision, ..), _)| revision.as_str()).collect();
-        let dimensions: Vec<i32> = hits.iter().map(|((_, _, dimensions, _), _)| *dimensions).collect();
-        let hashes: Vec<&[u8]> = hits.iter().map(|((.., hash), _)| hash.as_slice()).collect();
+    /// Adds to the counters of entries.
+    pub async fn count_cache_hits(&self, hits: &[(Entry, i64)]) -> Result<i64> {
+        let models: Vec<&str> = hits.iter().map(|(entry, _)| entry.model.as_str()).collect();
+        let revisions: Vec<&str> = hits.iter().map(|(entry, _)| entry.revision.as_str()).collect();
+        let dimensions: Vec<i32> = hits.iter().map(|(entry, _)| entry.dimensions).collect();
+        let hashes: Vec<&[u8]> = hits.iter().map(|(entry, _)| entry.hash.as_slice()).collect();
         let counts: Vec<i64> = hits.iter().map(|(_, count)| *count).collect();
         call!(
             self,

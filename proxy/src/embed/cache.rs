@@ -24,18 +24,36 @@ const SWEEP_EVERY: u32 = 12;
 /// A text as the cache knows it.
 pub type Hash = [u8; 32];
 
+/// What the cache knows a vector by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entry {
+    /// Name of the model.
+    pub model: String,
+    /// Its revision.
+    pub revision: String,
+    /// Dimensions of the vector.
+    pub dimensions: i32,
+    /// SHA-256 of the text.
+    pub hash: Hash,
+}
+
 /// Hits that are not yet in the database: a search reads the cache, and must not write.
 #[derive(Default)]
 pub struct Cache {
-    hits: Mutex<HashMap<(String, String, i32, Hash), i64>>,
+    hits: Mutex<HashMap<Entry, i64>>,
 }
 
 impl Cache {
     fn count(&self, provider: &Provider, hash: Hash) {
         let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (provider.name.clone(), provider.revision.clone(), provider.dimensions as i32, hash);
-        if hits.len() < MAX_HITS || hits.contains_key(&key) {
-            *hits.entry(key).or_default() += 1;
+        let entry = Entry {
+            model: provider.name.clone(),
+            revision: provider.revision.clone(),
+            dimensions: provider.dimensions as i32,
+            hash,
+        };
+        if hits.len() < MAX_HITS || hits.contains_key(&entry) {
+            *hits.entry(entry).or_default() += 1;
         }
     }
 

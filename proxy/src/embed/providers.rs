@@ -176,7 +176,7 @@ fn open(name: &str, entry: Entry, folder: &Path, key: impl Fn(&str) -> Option<St
                 revision,
                 dimensions,
                 query_timeout: Duration::from_secs(query_timeout_seconds),
-                embedder: Embedder::Remote(remote),
+                embedder: Embedder::Remote(Box::new(remote)),
             })
         }
         #[cfg(feature = "transformer")]

@@ -158,7 +158,8 @@ async fn converse(child: &mut Child, bytes: Vec<u8>) -> std::io::Result<(ExitSta
         tokio::io::copy(first.get_mut(), &mut tokio::io::sink()).await
     };
     let ((), answered, complained) = tokio::join!(write, stdout.read_to_end(&mut answer), read_errors);
-    (answered?, complained?);
+    answered?;
+    complained?;
     Ok((child.wait().await?, answer, String::from_utf8_lossy(&complaints).into_owned()))
 }
 

@@ -24,7 +24,13 @@ const DEGRADED: &str = "x-vectorstore-degraded";
 #[utoipa::path(
     post, path = "/vector_stores/{vector_store_id}/search", tag = "vector stores", request_body = SearchRequest,
     params(("vector_store_id" = String, Path, description = "Id of the vector store")),
-    responses((status = 200, description = "The results, best first", body = SearchResultPage), Failures)
+    responses(
+        (
+            status = 200, description = "The results, best first", body = SearchResultPage,
+            headers(("x-vectorstore-degraded" = String, description = "`keyword-only` when the query could not be embedded"))
+        ),
+        Failures
+    )
 )]
 pub async fn search_vector_store(
     State(state): State<AppState>,
