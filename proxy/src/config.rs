@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ingest::extract::child::ExtractArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Largest JSON request body. Uploads of files have their own limit.
@@ -55,6 +56,9 @@ pub enum Command {
     Key(KeyCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Read the text of a document; the server runs this for each document, with limits
+    #[command(hide = true)]
+    Extract(ExtractArgs),
     /// Upload a folder of .md and .txt files into a vector store, over the HTTP API
     Load(LoadArgs),
 }
@@ -86,6 +90,18 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_MODEL_PATH")]
     pub model_path: Option<PathBuf>,
 
+    /// File that describes further embedding models
+    #[arg(long, env = "VECTORSTORE_PROVIDERS")]
+    pub providers: Option<PathBuf>,
+
+    /// Most space of the embedding cache in the database, in MiB
+    #[arg(long, env = "VECTORSTORE_CACHE_MIB", default_value_t = 1024)]
+    pub cache_mib: u32,
+
+    /// Days after which an embedding that nobody asked for leaves the cache
+    #[arg(long, env = "VECTORSTORE_CACHE_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub cache_days: u32,
+
     /// Database connections kept open at most
     #[arg(long, env = "VECTORSTORE_POOL_SIZE", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pool_size: u32,
@@ -93,6 +109,14 @@ pub struct Config {
     /// Largest file that may be uploaded, in bytes
     #[arg(long, env = "VECTORSTORE_MAX_FILE_BYTES", default_value_t = 512 * 1024 * 1024)]
     pub max_file_bytes: u64,
+
+    /// Memory that reading one document (PDF, DOCX, ...) may take, in MiB
+    #[arg(long, env = "VECTORSTORE_EXTRACT_MEMORY", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..=65536))]
+    pub extract_memory: u32,
+
+    /// Processor time that reading one document may take, in seconds
+    #[arg(long, env = "VECTORSTORE_EXTRACT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub extract_seconds: u32,
 
     /// Longest time a single SQL statement may run, in seconds
     #[arg(long, env = "VECTORSTORE_STATEMENT_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]

@@ -3,6 +3,7 @@
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
 mod batches;
+mod cache;
 mod embeddings;
 mod files;
 mod idempotency;

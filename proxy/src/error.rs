@@ -109,6 +109,11 @@ impl Error {
         Self::Client(Box::new(error))
     }
 
+    /// Whether the client is told that this parameter is wrong.
+    pub fn is_about(&self, param: &str) -> bool {
+        matches!(self, Self::Client(error) if error.param.as_deref() == Some(param))
+    }
+
     /// The body as a whole is unusable: status 400 without `param`.
     pub fn bad_body(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, message)

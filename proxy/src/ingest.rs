@@ -1,14 +1,16 @@
 //! From a stored file to searchable chunks: read, decode, cut, embed.
 
-mod html;
+pub mod extract;
 pub mod text;
+
+use std::sync::Arc;
 
 use pgvector::Vector;
 use serde_json::{Value, json};
 use vectorstore_core::chunk::{ChunkConfig, chunk};
-use vectorstore_core::model::Model;
 
 use crate::db::Job;
+use crate::embed::{EmbedError, Provider};
 use crate::error::{Error, Result};
 use crate::fields::Fields;
 use crate::state::AppState;
@@ -19,9 +21,9 @@ const MAX_TOKENS: usize = 5_000_000;
 /// Longest chunk that the database takes. Only thousands of tokens of blanks are longer.
 const MAX_CHUNK_BYTES: usize = 262_144;
 
-/// A token is at most a few characters of ordinary text: what is bigger than this cannot be within [`MAX_TOKENS`], or is
-/// not text. It also bounds the memory of one ingestion.
-const MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
+/// A token is at most a few characters of ordinary text: a text file that is bigger than this cannot be within
+/// [`MAX_TOKENS`]; documents are small beside their pictures. It also bounds the memory of one ingestion.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How a file is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,7 @@ pub struct Prepared {
 
 /// Why there is nothing to store.
 pub enum Stop {
-    /// The file cannot be searched, however often it is tried.
+    /// Something is wrong with the file; whether another try may help, the problem knows.
     Problem(text::Problem),
     /// The job is somebody else's by now, or nobody's.
     Lost,
@@ -109,59 +111,77 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<text::Problem> for Stop {
+    fn from(problem: text::Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<EmbedError> for Stop {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::Refused(_) => {
+                let message = "The embedding model does not accept the text of the file.";
+                Self::Problem(text::Problem::invalid(message.into()))
+            }
+            error => Self::Error(error.into()),
+        }
+    }
+}
+
 /// Reads, cuts and embeds the file of a job.
 pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
-    let kind = text::kind_of(&job.filename)
-        .ok_or_else(|| Stop::Problem(text::Problem::unsupported(&job.filename)))?;
-    if job.bytes > MAX_TEXT_BYTES {
-        let message = format!("The file is larger than {MAX_TEXT_BYTES} bytes.");
-        return Err(Stop::Problem(text::Problem::invalid(message)));
+    let kind = text::kind_of(&job.filename).ok_or_else(|| text::Problem::unsupported(&job.filename))?;
+    if job.bytes > MAX_FILE_BYTES {
+        return Err(text::Problem::invalid(format!("The file is larger than {MAX_FILE_BYTES} bytes.")).into());
     }
     let strategy = Strategy::of_json(&job.chunking_strategy)
         .ok_or_else(|| Error::Internal(format!("file {} has an unknown chunking strategy", job.file_id)))?;
-    let model = state
-        .model()
-        .cloned()
-        .ok_or_else(|| Error::Unavailable("no embedding model is configured".into()))?;
+    let provider = provider_of(state, job)?;
     let mut bytes = Vec::with_capacity(job.bytes as usize);
     for part in 0..job.parts {
         bytes.extend(state.db().read_job_part(job, part).await?.ok_or(Stop::Lost)?);
     }
-    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await?.map_err(Stop::Problem)
+    let text = extract::run(state.extractor(), kind, bytes).await?.text;
+    let (text, chunks) = state.compute(move || cut(kind, text, strategy)).await??;
+    let embeddings = provider.embed(state, chunks.clone()).await?;
+    // A chunk without words has no direction: it could never be found, and the database refuses it.
+    let worded = |(_, embedding): &(String, Vector)| embedding.as_slice().iter().any(|x| *x != 0.0);
+    let (chunks, embeddings): (Vec<_>, Vec<_>) = chunks.into_iter().zip(embeddings).filter(worded).unzip();
+    if chunks.is_empty() {
+        return Err(text::Problem::invalid("The file contains no text.".into()).into());
+    }
+    Ok(Prepared { text, chunks, embeddings })
 }
 
-fn cut_and_embed(
-    model: &Model,
+/// What embeds for the store of a job.
+fn provider_of(state: &AppState, job: &Job) -> Result<Arc<Provider>> {
+    let provider = state.providers().get(&job.embedding_model);
+    let provider = provider.filter(|provider| provider.dimensions as i32 == job.dimensions).cloned();
+    provider.ok_or_else(|| {
+        let (name, dimensions) = (&job.embedding_model, job.dimensions);
+        Error::Unavailable(format!("no embedding model '{name}' with {dimensions} dimensions is configured here"))
+    })
+}
+
+/// The text and its chunks.
+fn cut(
     kind: text::Kind,
-    bytes: Vec<u8>,
+    text: String,
     strategy: Strategy,
-) -> std::result::Result<Prepared, text::Problem> {
-    let text = text::extract(kind, bytes)?;
+) -> std::result::Result<(String, Vec<String>), text::Problem> {
     let config = ChunkConfig { max_tokens: strategy.max_tokens, overlap_tokens: strategy.overlap_tokens };
     let pieces =
         chunk(&text, config, kind.chunking()).map_err(|error| text::Problem::invalid(error.to_string()))?;
     if pieces.iter().map(|piece| piece.tokens).sum::<usize>() > 2 * MAX_TOKENS {
         return Err(text::Problem::invalid(format!("The file has more than {MAX_TOKENS} tokens.")));
     }
-    let (mut chunks, mut embeddings) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
-    for piece in pieces {
-        let chunk = &text[piece.start..piece.end];
-        if chunk.len() > MAX_CHUNK_BYTES {
-            return Err(text::Problem::invalid(format!(
-                "A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes."
-            )));
-        }
-        let embedding = model.embed(chunk);
-        // A piece without words has no direction: it could never be found, and the database refuses it.
-        if embedding.iter().any(|x| *x != 0.0) {
-            chunks.push(chunk.to_owned());
-            embeddings.push(Vector::from(embedding));
-        }
+    let chunks: Vec<String> = pieces.iter().map(|piece| text[piece.start..piece.end].to_owned()).collect();
+    if chunks.iter().any(|chunk| chunk.len() > MAX_CHUNK_BYTES) {
+        let message = format!("A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes.");
+        return Err(text::Problem::invalid(message));
     }
-    if chunks.is_empty() {
-        return Err(text::Problem::invalid("The file contains no text.".into()));
-    }
-    Ok(Prepared { text, chunks, embeddings })
+    Ok((text, chunks))
 }
 
 #[cfg(test)]

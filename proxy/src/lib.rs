@@ -6,6 +6,7 @@ pub mod attach;
 pub mod auth;
 pub mod config;
 pub mod db;
+pub mod embed;
 pub mod error;
 pub mod extract;
 pub mod fields;

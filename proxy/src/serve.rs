@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
+use crate::embed;
 use crate::router::build_router;
 use crate::state::AppState;
 use crate::worker;
@@ -31,6 +32,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
 
     worker::start(&state);
+    let keeper = tokio::spawn(embed::keep(state.clone()));
     let connections = GracefulShutdown::new();
     let router = build_router(state.clone());
     let stopping = async {
@@ -62,6 +64,10 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         () = signals.recv() => tracing::warn!("stopped at once by a second signal"),
     }
     state.workers().end().await;
+    keeper.abort();
+    if let Err(error) = state.cache().flush(&state).await {
+        tracing::warn!(%error, "the last hits of the embedding cache are not counted");
+    }
     Ok(())
 }
 

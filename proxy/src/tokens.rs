@@ -9,6 +9,11 @@ pub const MAX_TOTAL_TOKENS: usize = 300_000;
 /// Bytes of the longest token: a longer text has too many of them, and is not worth counting.
 const MAX_TOKEN_BYTES: usize = 128;
 
+/// How many tokens a text has.
+pub fn count(text: &str) -> usize {
+    tiktoken_rs::cl100k_base_singleton().encode_ordinary(text).len()
+}
+
 /// Refuses inputs that have too many tokens. Counting takes milliseconds for each 10,000 of them.
 pub fn check_lengths(inputs: &[String]) -> Result<()> {
     // A token has a byte at least, so that short texts need not be counted.
@@ -21,7 +26,7 @@ pub fn check_lengths(inputs: &[String]) -> Result<()> {
         if text.len() > MAX_TOKENS * MAX_TOKEN_BYTES {
             return Err(too_long(&format!("input[{at}]"), MAX_TOKENS, None));
         }
-        let tokens = tiktoken_rs::cl100k_base_singleton().encode_ordinary(text).len();
+        let tokens = count(text);
         if tokens > MAX_TOKENS {
             return Err(too_long(&format!("input[{at}]"), MAX_TOKENS, Some(tokens)));
         }

@@ -241,7 +241,8 @@ async fn attempt(state: &AppState, job: &Job) {
             state.db().finish_job(job, &prepared.text, &prepared.chunks, &prepared.embeddings).await
         }
         Err(Stop::Problem(problem)) => {
-            state.db().fail_job(job, problem.code(), problem.message(), None).await
+            let again = problem.is_transient().then(|| pause_after(job.attempt).as_secs_f64());
+            state.db().fail_job(job, problem.code(), problem.message(), again).await
         }
         Err(Stop::Error(error)) => Err(error),
         Err(Stop::Lost) => Ok(false),

@@ -165,10 +165,13 @@ AS $$
 DECLARE
     number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
 BEGIN
+    -- The pages of a PDF and the slides of a presentation are set off by form feeds; in any other file they are text.
     RETURN (SELECT jsonb_build_object('object', 'vector_store.file_content.page',
-                'data', CASE WHEN f.content IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object('type', 'text', 'text', f.content)) END,
+                'data', (SELECT coalesce(jsonb_agg(jsonb_build_object('type', 'text', 'text', p.page) ORDER BY p.number), '[]')
+                         FROM string_to_table(f.content, CASE WHEN lower(f.filename) ~ '\.(pdf|pptx)$' THEN E'\n\f\n' ELSE '' END)
+                              WITH ORDINALITY AS p(page, number)),
                 'has_more', false, 'next_page', NULL)
             FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_store_file_content(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}/content: the text as extracted.';
+COMMENT ON FUNCTION vectorstore.api_store_file_content(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}/content: the text as extracted, each page and slide apart.';

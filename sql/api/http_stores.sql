@@ -83,7 +83,8 @@ DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     -- Made by a statement of its own: the next one sees it.
     number bigint := vectorstore._create_store(
-        tenant, p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL);
+        tenant, p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL,
+        coalesce(p_embedding_model = ANY (p_models), false));
 BEGIN
     IF p_files IS NOT NULL THEN
         PERFORM vectorstore._attach(number, tenant, NULL, p_files, p_models);
@@ -92,7 +93,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_create_vector_store(bytea, text, text, jsonb, integer, text, integer, jsonb, text[]) IS
-    'POST /vector_stores. NULL means the default. Files to attach: an array of {"file_id", "attributes", "chunking_strategy"}; the models are those that the caller embeds with.';
+    'POST /vector_stores. NULL means the default. Files to attach: an array of {"file_id", "attributes", "chunking_strategy"}; the models are those that the caller embeds with, which a store may also have.';
 
 -- Objects of a page lie between two others by (created_at, number), whatever the order asked for. A page before
 -- an object lies next to it: it is read backwards from there, and turned round.

@@ -160,7 +160,7 @@ COMMENT ON FUNCTION vectorstore._check_store(text, text, integer) IS '22023 for 
 -- Inserts a store; the checks of its callers differ, this part does not.
 CREATE FUNCTION vectorstore._create_store(
     tenant bigint, name text, description text, metadata jsonb, expires_after_days integer,
-    embedding_model text, dimensions integer, language text
+    embedding_model text, dimensions integer, language text, provided boolean DEFAULT false
 ) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -175,7 +175,7 @@ BEGIN
         IF dimensions <> size THEN
             PERFORM vectorstore._fail('22023', format('The model ''local'' has %s dimensions, not %s.', size, dimensions), 'invalid_value', 'dimensions');
         END IF;
-    ELSIF model <> 'none' THEN
+    ELSIF model <> 'none' AND NOT provided THEN
         PERFORM vectorstore._fail('22023', format('Unknown embedding model ''%s''.', vectorstore._shown(model)), 'invalid_value', 'embedding_model',
             'Use ''local'' for the model of this server, or ''none'' to bring your own vectors.');
     ELSIF size IS NULL THEN
@@ -193,7 +193,7 @@ BEGIN
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._create_store(bigint, text, text, jsonb, integer, text, integer, text) IS 'Inserts a store and its counters; returns its number.';
+COMMENT ON FUNCTION vectorstore._create_store(bigint, text, text, jsonb, integer, text, integer, text, boolean) IS 'Inserts a store and its counters; returns its number. provided: the proxy embeds for this model, of which the database knows nothing.';
 
 -- Names are not unique over HTTP, as with OpenAI. For SQL users they are, because there they stand for the store.
 CREATE FUNCTION vectorstore._claim_name(tenant bigint, name text, p_store_id bigint DEFAULT NULL) RETURNS void

@@ -8,6 +8,7 @@ use sqlx::types::Json as SqlJson;
 use super::search::read_vector;
 use crate::auth::ApiKey;
 use crate::db::Raw;
+use crate::embed;
 use crate::error::Result;
 use crate::extract::{JsonBody, StoreId};
 use crate::fields::{Fields, missing, wrong_type};
@@ -45,7 +46,14 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn insert(&self, state: &AppState, key: &ApiKey, store: &StoreId, single: bool) -> Result<Raw> {
+    async fn insert(
+        &mut self,
+        state: &AppState,
+        key: &ApiKey,
+        store: &StoreId,
+        single: bool,
+    ) -> Result<Raw> {
+        embed::fill_in(state, store, key, &self.contents, &mut self.embeddings).await?;
         state
             .db()
             .insert_embeddings(store, key, &self.contents, &self.embeddings, &self.metadata, single)

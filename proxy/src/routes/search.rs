@@ -1,12 +1,15 @@
 //! `/vector_stores/{id}/search`
 
+mod embedded;
 mod request;
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::auth::ApiKey;
+use crate::db::Raw;
 use crate::error::{Error, Result};
 use crate::extract::{JsonBody, StoreId};
 use crate::model::{SearchRequest, SearchResultPage};
@@ -19,11 +22,20 @@ pub use request::read_vector;
 const RESULTS: i64 = 10;
 const LITELLM_RESULTS: i64 = 20;
 
+/// Says that the query's vector could not be computed, and words alone decided.
+const DEGRADED: &str = "x-vectorstore-degraded";
+
 /// Search a vector store
 #[utoipa::path(
     post, path = "/vector_stores/{vector_store_id}/search", tag = "vector stores", request_body = SearchRequest,
     params(("vector_store_id" = String, Path, description = "Id of the vector store")),
-    responses((status = 200, description = "The results, best first", body = SearchResultPage), Failures)
+    responses(
+        (
+            status = 200, description = "The results, best first", body = SearchResultPage,
+            headers(("x-vectorstore-degraded" = String, description = "`keyword-only` when the query could not be embedded"))
+        ),
+        Failures
+    )
 )]
 pub async fn search_vector_store(
     State(state): State<AppState>,
@@ -37,11 +49,19 @@ pub async fn search_vector_store(
         let default = if compat { LITELLM_RESULTS } else { RESULTS };
         Ok((request::read(fields, default)?, request::vector_field(fields), with_attributes))
     })?;
-    let page = state.db().search(&store, &key, &search).await;
+    let (page, degraded) = embedded::search(&state, &store, &key, search).await;
     let page = page.map_err(|error| error.rename_param("embedding", vectors))?;
-    if with_attributes && !compat {
-        return Ok(page.into_response());
+    let mut response = match with_attributes && !compat {
+        true => page.into_response(),
+        false => rewritten(&page, with_attributes, compat)?,
+    };
+    if degraded {
+        response.headers_mut().insert(DEGRADED, HeaderValue::from_static("keyword-only"));
     }
+    Ok(response)
+}
+
+fn rewritten(page: &Raw, with_attributes: bool, compat: bool) -> Result<Response> {
     let mut page = serde_json::from_str(page.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
     if !with_attributes {
         leave_out_attributes(&mut page);

@@ -10,6 +10,7 @@ use super::litellm::{MAX_CONTENT, read_metadata};
 use super::search::read_vector;
 use crate::auth::ApiKey;
 use crate::db::{EmbeddingChange, EmbeddingDeletion, Raw};
+use crate::embed;
 use crate::error::{Error, Result};
 use crate::extract::{EmbeddingId, IfMatch, JsonBody, MAX_ID_CHARS, QueryString, StoreId};
 use crate::fields::Fields;
@@ -80,7 +81,7 @@ pub async fn replace_vector_store_embedding(
         fields.required("content", change.content)?;
         Ok(change)
     })?;
-    tagged(state.db().update_embedding(&store, &key, &id.0, &change, &versions).await?)
+    update(&state, &key, &store, &id, &versions, change).await
 }
 
 /// Change parts of a text of a vector store
@@ -103,7 +104,22 @@ pub async fn update_vector_store_embedding(
     body: JsonBody,
 ) -> Result<Response> {
     let change = body.read(|fields| read_change(fields, false))?;
-    tagged(state.db().update_embedding(&store, &key, &id.0, &change, &versions).await?)
+    update(&state, &key, &store, &id, &versions, change).await
+}
+
+async fn update(
+    state: &AppState,
+    key: &ApiKey,
+    store: &StoreId,
+    id: &EmbeddingId,
+    versions: &IfMatch,
+    mut change: EmbeddingChange<'_>,
+) -> Result<Response> {
+    if let Some(content) = change.content {
+        let vector = std::slice::from_mut(&mut change.embedding);
+        embed::fill_in(state, store, key, &[content], vector).await?;
+    }
+    tagged(state.db().update_embedding(store, key, &id.0, &change, versions).await?)
 }
 
 /// Delete a text of a vector store

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use crate::attach;
 use crate::auth::ApiKey;
 use crate::db::{NewStore, Raw};
-use crate::error::Result;
+use crate::embed::LOCAL;
+use crate::error::{Error, Result};
 use crate::extract::{JsonBody, QueryString, StoreId};
 use crate::fields::Fields;
 use crate::metadata::{self, Values};
@@ -28,21 +29,41 @@ const MAX_FILES: usize = 500;
 pub async fn create_vector_store(State(state): State<AppState>, key: ApiKey, body: JsonBody) -> Result<Raw> {
     let models = state.models();
     let new = body.read(|fields| {
-        let model = fields.string("embedding_model", MAX_NAME)?;
+        let (embedding_model, dimensions) = read_model(&state, fields)?;
         Ok(NewStore {
             name: fields.string("name", MAX_NAME)?,
             description: fields.string("description", MAX_DESCRIPTION)?,
             metadata: metadata::read(fields, "metadata", Values::Strings)?,
             expires_days: expires_after(fields)?,
-            // Stores know the server's own model by one name only.
-            embedding_model: model
-                .map(|name| if state.model().is_some_and(|m| m.name() == name) { "local" } else { name }),
-            dimensions: fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32),
+            embedding_model,
+            dimensions,
             files: attach::read_ids(fields, 0, MAX_FILES)?.unwrap_or_default(),
             models: &models,
         })
     })?;
     attach::new_store(&state, &key, &new).await
+}
+
+/// The model of a new store and its dimensions.
+fn read_model<'a>(state: &AppState, fields: &Fields<'a>) -> Result<(Option<&'a str>, Option<i32>)> {
+    let name = fields.string("embedding_model", MAX_NAME)?;
+    let dimensions = fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32);
+    match name.and_then(|name| state.providers().get(name)) {
+        // Stores know the server's own model by one name only.
+        Some(provider) if provider.is_local() => Ok((Some(LOCAL), dimensions)),
+        Some(provider) => {
+            let own = provider.dimensions as i32;
+            if dimensions.is_some_and(|dimensions| dimensions != own) {
+                let message = format!(
+                    "Invalid 'dimensions': the model has {own} dimensions, and no other number is possible."
+                );
+                return Err(Error::invalid("invalid_value", "dimensions", message));
+            }
+            Ok((name, Some(own)))
+        }
+        // None, or one that the database will refuse.
+        None => Ok((name, dimensions)),
+    }
 }
 
 /// `expires_after`: both of its fields are required.
