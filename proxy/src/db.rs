@@ -68,32 +68,43 @@ macro_rules! call {
 }
 use call;
 
-/// Like `call!`, for a statement whose effect must not happen twice and whose result is the answer to the request: under an
-/// `Idempotency-Key` the answer is kept in the same transaction.
+/// Like `call!`, for a statement whose effect must not happen twice: under an `Idempotency-Key` the answer to the request
+/// is kept in the same transaction. That is the result, or what `answer` finds in it.
 macro_rules! effect {
-    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
-        match $crate::idempotency::current() {
-            None => $crate::db::call!($db, $sql $(, $arg)*),
-            Some(_) => {
-                async {
-                    let mut transaction = $db.pool.begin().await?;
-                    let body: Json<Box<serde_json::value::RawValue>> =
-                        sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
-                    $crate::db::settle(&mut transaction, &body).await?;
-                    transaction.commit().await?;
-                    Ok::<_, $crate::error::Error>(body)
-                }
-                .await
+    ($db:expr, answer: $answer:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
+        let mut again = true;
+        loop {
+            if $crate::idempotency::current().is_none() {
+                break $crate::db::call!($db, $sql $(, $arg)*);
+            }
+            let done = async {
+                let mut transaction = $db.pool.begin().await?;
+                let body = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+                $crate::db::settle(&mut transaction, $answer(&body)).await?;
+                transaction.commit().await?;
+                Ok(body)
+            };
+            match done.await {
+                Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
+                result => break result.map_err($crate::error::Error::from),
             }
         }
     }};
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::effect!($db, answer: $crate::db::whole, $sql $(, $arg)*)
+    };
 }
 use effect;
 
+/// A result that is the answer.
+fn whole(body: &Json<Box<RawValue>>) -> &RawValue {
+    &body.0
+}
+
 /// Keeps the answer of a request with an `Idempotency-Key` in the transaction of its effect.
-async fn settle(transaction: &mut PgConnection, answer: &Json<Box<RawValue>>) -> Result<()> {
+async fn settle(transaction: &mut PgConnection, answer: &RawValue) -> Result<(), sqlx::Error> {
     match crate::idempotency::current() {
-        Some(claim) => claim.settle(transaction, answer.0.get()).await,
+        Some(claim) => claim.settle(transaction, answer.get()).await,
         None => Ok(()),
     }
 }

@@ -3,7 +3,8 @@
 //! One layer around all routes. The key is claimed in the database before the request runs, under a lease that this
 //! process renews; a twin meanwhile gets 409 and comes back. What a request changes is committed together with its
 //! answer ([`crate::db`] calls [`Claim::settle`] in the same transaction), so that a process may die at any moment: either nothing
-//! has happened and the next try runs, or everything has and the next try gets the answer. Only successes are kept; a
+//! has happened and the next try runs, or everything has and the next try gets the answer. A request that waits for its
+//! files to be read keeps the answer of before, `in_progress`, until it has a better one. Only successes are kept; a
 //! request that was refused changed nothing and may be sent again, corrected.
 //!
 //! JSON bodies are part of the request's digest before it runs. Multipart bodies are digested while they stream to
@@ -94,7 +95,7 @@ impl Claim {
     }
 
     /// Keeps the answer to the request in the transaction of its effect, or undoes that when somebody else has taken over.
-    pub async fn settle(&self, connection: &mut PgConnection, answer: &str) -> Result<()> {
+    pub async fn settle(&self, connection: &mut PgConnection, answer: &str) -> Result<(), sqlx::Error> {
         sqlx::query(
             "SELECT vectorstore.api_settle_request($1, $2, $3, $4, 200, 'application/json', $5, false)",
         )

@@ -1,4 +1,5 @@
--- Expiry: stores that nobody used for so many days, and files with a date.
+-- Expiry: stores that nobody used for so many days, files with a date, uploads that nobody completed, and answers kept
+-- for Idempotency-Key.
 
 -- Days of 24 hours, whatever the time zone of the session does to its clocks.
 CREATE FUNCTION vectorstore._expires_at(last_active_at timestamptz, days integer) RETURNS timestamptz
@@ -78,18 +79,24 @@ BEGIN
         WHERE e.ctid = ANY (ARRAY(SELECT o.ctid FROM vectorstore.embeddings o WHERE o.store_id = gone LIMIT 100 * p_files));
         GET DIAGNOSTICS done = ROW_COUNT;
     END LOOP;
+    IF done = 0 THEN
+        done := vectorstore._sweep_uploads(p_files);
+    END IF;
+    IF done = 0 THEN
+        done := vectorstore._sweep_idempotency(20 * p_files);
+    END IF;
     RETURN done;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._sweep_expired(integer) IS
-    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, or a hundred times as many of their chunks. Returns how many; 0 when nothing is left.';
+    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, a hundred times as many of their chunks, parts of uploads that ended, or twenty times as many old answers. Returns how many; 0 when nothing is left.';
 
 CREATE FUNCTION vectorstore.api_sweep_expired() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- One sweeper at a time is enough.
-    IF vectorstore._schema_version() < 3 OR NOT pg_try_advisory_xact_lock(hashtextextended('vectorstore.expire', 0)) THEN
+    IF vectorstore._schema_version() < 4 OR NOT pg_try_advisory_xact_lock(hashtextextended('vectorstore.expire', 0)) THEN
         RETURN 0;
     END IF;
     RETURN vectorstore._sweep_expired(50);
@@ -105,7 +112,7 @@ DECLARE
     done bigint;
     total bigint := 0;
 BEGIN
-    IF vectorstore._schema_version() < 3 THEN
+    IF vectorstore._schema_version() < 4 THEN
         RETURN 0;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('vectorstore.expire', 0));
@@ -118,4 +125,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_expire() IS
-    'Deletes files that have expired, and the files and chunks of stores that have; returns how many stores it marked and rows it deleted. The proxy does it once a minute; this waits for it.';
+    'Deletes files that have expired, the files and chunks of stores that have, the parts of uploads that ended, and answers older than 24 hours that were kept for an Idempotency-Key; returns how many stores it marked and rows it deleted. The proxy does it once a minute; this waits for it.';

@@ -81,8 +81,8 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_release_request(bytea, text, bytea) IS 'Ends a request that failed: it may run again, unless it had an effect.';
 
-CREATE FUNCTION vectorstore.api_sweep_idempotency(p_rows integer DEFAULT 1000) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION vectorstore._sweep_idempotency(p_rows integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     swept bigint;
@@ -96,4 +96,4 @@ BEGIN
     RETURN swept;
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_sweep_idempotency(integer) IS 'Forgets at most so many requests that are older than 24 hours; returns how many.';
+COMMENT ON FUNCTION vectorstore._sweep_idempotency(integer) IS 'Forgets at most so many requests that are older than 24 hours; returns how many.';

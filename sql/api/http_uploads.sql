@@ -262,8 +262,8 @@ $$;
 COMMENT ON FUNCTION vectorstore.api_cancel_upload(bytea, text) IS
     'POST /uploads/{id}/cancel. A cancelled or expired upload stays what it is; 22023 for a completed one.';
 
-CREATE FUNCTION vectorstore.api_sweep_uploads(p_parts integer DEFAULT 64) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION vectorstore._sweep_uploads(p_parts integer DEFAULT 64) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     swept bigint;
@@ -287,5 +287,5 @@ BEGIN
     RETURN swept;
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_sweep_uploads(integer) IS
+COMMENT ON FUNCTION vectorstore._sweep_uploads(integer) IS
     'Marks uploads that are over their time as expired and deletes at most so many parts (64 MB each) of uploads that ended; returns how many. Call it again while it returns as many.';

@@ -250,7 +250,7 @@ def test_after_24_hours_a_key_is_free_and_swept(http, database, name):
     http.ok("POST", "/vector_stores", {"name": name}, headers=headers)
     assert count_stores(http, name) == 2
     database.execute(age, [key])
-    assert database.execute("SELECT vectorstore.api_sweep_idempotency()").fetchone()[0] >= 1
+    assert database.execute("SELECT vectorstore._sweep_idempotency()").fetchone()[0] >= 1
     known = "SELECT count(*) FROM vectorstore.idempotency_keys WHERE name = %s"
     assert database.execute(known, [key]).fetchone()[0] == 0
 

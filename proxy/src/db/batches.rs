@@ -1,14 +1,12 @@
 //! Functions on batches of files.
 
-use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Attachment, Db, Raw, call};
+use super::files::Body;
+use super::{Attachment, Db, Raw, call, effect};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
-
-type Body = Json<Box<RawValue>>;
 
 impl Db {
     /// Attaches files.
@@ -19,7 +17,7 @@ impl Db {
         files: &[Attachment<'_>],
         models: &[&str],
     ) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_batch($1, $2, $3, $4, $5)",
             store.number,
@@ -46,7 +44,7 @@ impl Db {
 
     /// Cancels what is in progress.
     pub async fn cancel_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = effect!(
             self,
             "SELECT vectorstore.api_cancel_batch($1, $2, $3, $4)",
             store.number,

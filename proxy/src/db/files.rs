@@ -104,7 +104,7 @@ impl Db {
             .bind(&file)
             .fetch_one(&mut *transaction)
             .await?;
-        settle(&mut transaction, &body).await?;
+        settle(&mut transaction, &body.0).await?;
         transaction.commit().await?;
         Ok(body.into())
     }

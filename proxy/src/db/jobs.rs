@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Db, Raw, call};
+use super::{Db, Raw, call, effect};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::StoreId;
@@ -54,6 +54,12 @@ struct Attached {
     job: Option<Job>,
 }
 
+impl Attached {
+    fn answer(body: &Json<Self>) -> &RawValue {
+        &body.0.file
+    }
+}
+
 impl Db {
     /// Attaches a file; unless there is nothing to do, the job is leased to this worker for so many seconds.
     pub async fn attach_file(
@@ -65,8 +71,9 @@ impl Db {
         worker: &str,
         seconds: i32,
     ) -> Result<(Raw, Option<Job>)> {
-        let Json(attached): Json<Attached> = call!(
+        let Json(attached) = effect!(
             self,
+            answer: Attached::answer,
             "SELECT vectorstore.api_attach_file($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             store.number,
             &store.text,

@@ -3,15 +3,13 @@
 use pgvector::Vector;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sqlx::types::Json;
 
+use super::files::Body;
 use super::{Attachment, Db, Raw, call, effect};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
-
-type Body = Json<Box<RawValue>>;
 
 /// Arguments of a vector store's creation; `None` takes the database's default.
 #[derive(Default)]

@@ -23,6 +23,6 @@ SELECT count(*) FROM vectorstore.idempotency_keys;
 UPDATE vectorstore.idempotency_keys SET created_at = now() - interval '25 hours';
 :claim '\x03', 30);
 UPDATE vectorstore.idempotency_keys SET created_at = now() - interval '25 hours';
-SELECT vectorstore.api_sweep_idempotency() AS running;
+SELECT vectorstore._sweep_idempotency() AS running;
 UPDATE vectorstore.idempotency_keys SET lease_until = now() - interval '1 second';
-SELECT vectorstore.api_sweep_idempotency() AS dead;
+SELECT vectorstore._sweep_idempotency() AS dead;

@@ -35,12 +35,12 @@ SELECT p, octet_length(d), md5(d) = md5(repeat('b', 1048576)) AS whole
 FROM generate_series(0, 3) p, vectorstore.api_read_file_part(:key, :'file', p) d;
 SELECT f->>'filename' FROM vectorstore.api_list_files(:key, NULL, NULL, NULL, NULL) body, jsonb_array_elements(body->'data') f;
 -- What was not named is swept; a completed upload is remembered.
-SELECT vectorstore.api_sweep_uploads(1), vectorstore.api_sweep_uploads(), vectorstore.api_sweep_uploads();
+SELECT vectorstore._sweep_uploads(1), vectorstore._sweep_uploads(), vectorstore._sweep_uploads();
 SELECT count(*) AS files, count(*) FILTER (WHERE upload_id IS NOT NULL) AS parts FROM vectorstore.files;
 SELECT vectorstore.api_delete_file(:key, :'file')->'deleted';
 SELECT count(*) AS rows_of_parts, (SELECT count(*) FROM :toast) AS chunks FROM vectorstore.file_parts;
 SELECT status FROM vectorstore.uploads;
 -- A month later it is not.
 UPDATE vectorstore.uploads SET expires_at = now() - interval '31 days';
-SELECT vectorstore.api_sweep_uploads();
+SELECT vectorstore._sweep_uploads();
 SELECT count(*) FROM vectorstore.uploads;
