@@ -160,7 +160,9 @@ fn provider_of(state: &AppState, job: &Job) -> Result<Arc<Provider>> {
     let provider = provider.filter(|provider| provider.dimensions as i32 == job.dimensions).cloned();
     provider.ok_or_else(|| {
         let (name, dimensions) = (&job.embedding_model, job.dimensions);
-        Error::Unavailable(format!("no embedding model '{name}' with {dimensions} dimensions is configured here"))
+        Error::Unavailable(format!(
+            "no embedding model '{name}' with {dimensions} dimensions is configured here"
+        ))
     })
 }
 

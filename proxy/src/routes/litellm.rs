@@ -46,13 +46,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn insert(
-        &mut self,
-        state: &AppState,
-        key: &ApiKey,
-        store: &StoreId,
-        single: bool,
-    ) -> Result<Raw> {
+    async fn insert(&mut self, state: &AppState, key: &ApiKey, store: &StoreId, single: bool) -> Result<Raw> {
         embed::fill_in(state, store, key, &self.contents, &mut self.embeddings).await?;
         state
             .db()

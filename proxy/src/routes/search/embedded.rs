@@ -67,7 +67,11 @@ async fn provider_of(
 }
 
 /// The search's vectors, with one for each text that had none.
-async fn vectors_of(state: &AppState, provider: &Provider, search: &Search<'_>) -> Result<Vec<Option<Vector>>> {
+async fn vectors_of(
+    state: &AppState,
+    provider: &Provider,
+    search: &Search<'_>,
+) -> Result<Vec<Option<Vector>>> {
     let mut vectors = search.vectors.clone();
     vectors.resize(search.texts.len().max(vectors.len()), None);
     let (mut places, mut texts) = (Vec::new(), Vec::new());
