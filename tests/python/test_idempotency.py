@@ -1,6 +1,7 @@
 """Idempotency-Key: a POST that is sent twice happens once, whatever becomes of the process that runs it."""
 
 import concurrent.futures
+import contextlib
 import threading
 import time
 import uuid
@@ -148,6 +149,27 @@ def test_inserted_texts_are_not_doubled(http, store):
     assert len(found["data"]) == 3
 
 
+@contextlib.contextmanager
+def lost_answers(database):
+    """Proxies seem to die behind the commit of what they do."""
+    database.execute(
+        """CREATE FUNCTION public.lose_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN
+               -- The end of a request clears the lease; until then the answer is that of the effect.
+               IF new.lease_until IS NULL THEN RETURN NULL; END IF;
+               RETURN new;
+           END $$"""
+    )
+    database.execute(
+        "CREATE TRIGGER lose_answer BEFORE UPDATE ON vectorstore.idempotency_keys FOR EACH ROW EXECUTE FUNCTION public.lose_answer()"
+    )
+    try:
+        yield
+    finally:
+        database.execute("DROP TRIGGER lose_answer ON vectorstore.idempotency_keys")
+        database.execute("DROP FUNCTION public.lose_answer()")
+
+
 @pytest.mark.parametrize("path", ["one", "batch", "store", "file"])
 def test_an_answer_that_got_lost_is_given_again(http, client, database, store, name, path):
     """The process died behind the commit: only what the effect's own transaction has written is there."""
@@ -165,22 +187,8 @@ def test_an_answer_that_got_lost_is_given_again(http, client, database, store, n
         body = {"embeddings": [{"content": "text"}]}
     elif path == "file":
         body, extra = multipart(b"text", "b")
-    database.execute(
-        """CREATE FUNCTION public.lose_answer() RETURNS trigger LANGUAGE plpgsql AS $$
-           BEGIN
-               -- The end of a request clears the lease; until then the answer is that of the effect.
-               IF new.lease_until IS NULL THEN RETURN NULL; END IF;
-               RETURN new;
-           END $$"""
-    )
-    database.execute(
-        "CREATE TRIGGER lose_answer BEFORE UPDATE ON vectorstore.idempotency_keys FOR EACH ROW EXECUTE FUNCTION public.lose_answer()"
-    )
-    try:
+    with lost_answers(database):
         first = http.post(target, body, headers=headers | extra)
-    finally:
-        database.execute("DROP TRIGGER lose_answer ON vectorstore.idempotency_keys")
-        database.execute("DROP FUNCTION public.lose_answer()")
     assert first.status == 200, first.body
     check(http.post(target, body, headers=headers | extra), 409, "idempotency_key_in_use", "Idempotency-Key")
     expire_lease(database, headers)
@@ -189,6 +197,39 @@ def test_an_answer_that_got_lost_is_given_again(http, client, database, store, n
     assert again.json() == first.json()
     if path == "file":
         client.files.delete(first.json()["id"])
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
+@pytest.mark.parametrize("kind", ["file", "batch", "store"])
+def test_files_are_attached_once(http, database, store, name, make_file, kind, lost):
+    """The answer of the effect says `in_progress`; whoever waited for the files keeps the better one."""
+    file = make_file("once.txt", b"attached once").id
+    attachment = {"file_id": file, "attributes": {"n": 1}}
+    path, body = {
+        "file": (f"/vector_stores/{store.id}/files", attachment),
+        "batch": (f"/vector_stores/{store.id}/file_batches", {"files": [attachment]}),
+        "store": ("/vector_stores", {"name": name, "file_ids": [file]}),
+    }[kind]
+    headers = fresh()
+    with lost_answers(database) if lost else contextlib.nullcontext():
+        first = http.ok("POST", path, body, headers=headers)
+    assert first["status"] == "completed"
+    if lost:
+        expire_lease(database, headers)
+    target = first["id"] if kind == "store" else store.id
+    if kind != "store":
+        # Done again, it would undo this.
+        http.ok("POST", f"/vector_stores/{target}/files/{file}", {"attributes": {"n": 2}})
+    again = http.post(path, body, headers=headers)
+    assert again.headers["idempotent-replayed"] == "true"
+    answer = again.json()
+    assert answer["id"] == first["id"] and answer["status"] == ("in_progress" if lost else "completed")
+    assert lost or answer == first
+    [attached] = http.ok("GET", f"/vector_stores/{target}/files")["data"]
+    assert attached["status"] == "completed" and attached["attributes"] == ({} if kind == "store" else {"n": 2})
+    batches = "SELECT count(*) FROM vectorstore.file_batches b JOIN vectorstore.stores s USING (store_id) WHERE s.id = %s"
+    assert database.execute(batches, [target]).fetchone() == (int(kind == "batch"),)
+    assert count_stores(http, name) == int(kind == "store")
 
 
 def expire_lease(database, headers):
@@ -250,7 +291,7 @@ def test_after_24_hours_a_key_is_free_and_swept(http, database, name):
     http.ok("POST", "/vector_stores", {"name": name}, headers=headers)
     assert count_stores(http, name) == 2
     database.execute(age, [key])
-    assert database.execute("SELECT vectorstore._sweep_idempotency()").fetchone()[0] >= 1
+    assert database.execute("SELECT vs_expire()").fetchone()[0] >= 1
     known = "SELECT count(*) FROM vectorstore.idempotency_keys WHERE name = %s"
     assert database.execute(known, [key]).fetchone()[0] == 0
 

@@ -229,10 +229,24 @@ def test_expired_things_are_swept_by_the_proxy(own_database, start_proxy, files)
             purpose="assistants",
             expires_after={"anchor": "created_at", "seconds": 3600},
         )
+        upload = client.uploads.create(
+            filename="late.txt",
+            purpose="batch",
+            bytes=4,
+            mime_type="text/plain",
+            extra_headers={"Idempotency-Key": "old"},
+        )
+        client.uploads.parts.create(upload.id, data=b"1234")
+        own_database.connection.execute("UPDATE vectorstore.uploads SET expires_at = now()")
+        own_database.connection.execute(
+            "UPDATE vectorstore.idempotency_keys SET created_at = now() - interval '25 hours'"
+        )
         own_database.connection.execute("UPDATE vectorstore.stores SET last_active_at = now() - interval '1 day'")
         own_database.connection.execute("UPDATE vectorstore.files SET expires_at = now() WHERE id = %s", [file.id])
         wait_for(lambda: client.vector_stores.retrieve(store.id).usage_bytes == 0, 20)
         wait_for(lambda: own_database.one("SELECT count(*) FROM vectorstore.files WHERE id = %s", file.id) == 0, 20)
+        wait_for(lambda: own_database.one("SELECT count(*) FROM vectorstore.files WHERE upload_id IS NOT NULL") == 0, 20)
+        wait_for(lambda: own_database.one("SELECT count(*) FROM vectorstore.idempotency_keys") == 0, 20)
         after = client.vector_stores.retrieve(store.id)
         assert (after.status, after.file_counts.total) == ("expired", 0)
         assert client.files.retrieve(files[0]).id == files[0], "the files themselves stay"

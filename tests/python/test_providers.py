@@ -371,6 +371,42 @@ def test_ingestion_outlasts_a_short_outage(other, provider, make_remote_store):
     fill(other, store)
 
 
+def test_a_file_is_tried_again_when_the_provider_is_down(other, provider, make_remote_store):
+    store = make_remote_store("degraded")
+    provider.script["degraded"] = [500, 503]
+    file = other.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("again.txt", fresh().encode()), poll_interval_ms=100
+    )
+    assert (file.status, file.last_error) == ("completed", None)
+    assert provider.script["degraded"] == []
+
+    provider.script["degraded"] = [500] * 9
+    file = other.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("never.txt", fresh().encode()), poll_interval_ms=100
+    )
+    assert (file.status, file.last_error.code) == ("failed", "server_error")
+    assert len(provider.script["degraded"]) == 6, "three attempts"
+    provider.script["degraded"] = [400]
+    file = other.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("refused.txt", fresh().encode()), poll_interval_ms=100
+    )
+    assert (file.status, file.last_error.code) == ("failed", "invalid_file"), "at once"
+
+
+def test_a_changed_passage_is_embedded_by_the_model_of_its_store(other_http, provider, make_remote_store):
+    path = f"/vector_stores/{make_remote_store('plain').id}/embeddings"
+    passage = other_http.ok("POST", path, {"content": fresh()})
+    for method in ("PUT", "PATCH"):
+        text = fresh()
+        changed = other_http.ok(method, f"{path}/{passage['id']}", {"content": text})
+        assert changed["embedding"] == pytest.approx(scripted.vector(text))
+        vector = scripted.vector(fresh())
+        changed = other_http.ok(method, f"{path}/{passage['id']}", {"content": fresh(), "embedding": vector})
+        assert changed["embedding"] == pytest.approx(vector)
+        changed = other_http.ok("PATCH", f"{path}/{passage['id']}", {"metadata": {"n": 1}})
+        assert changed["embedding"] == pytest.approx(vector)
+
+
 def test_a_proxy_without_the_provider_says_so(client, http, make_remote_store, make_file):
     """The first proxy on the same database does not know the model."""
     store = make_remote_store("plain")
@@ -378,9 +414,9 @@ def test_a_proxy_without_the_provider_says_so(client, http, make_remote_store, m
     assert reply.status in (400, 503)
     assert http.post(f"/vector_stores/{store.id}/search", {"query": "anything"}).status == 200
     file = make_file("late.txt", "Too late.")
-    with pytest.raises(openai.InternalServerError) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         client.vector_stores.files.create(store.id, file_id=file.id)
-    assert caught.value.status_code == 503
+    assert caught.value.param == "vector_store_id" and "'plain'" in caught.value.message
 
 
 @pytest.mark.parametrize(

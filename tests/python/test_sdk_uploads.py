@@ -144,8 +144,7 @@ def test_an_expired_upload_takes_no_more_and_its_parts_are_swept(client, make_up
     with pytest.raises(openai.BadRequestError, match="expired"):
         client.uploads.complete(upload.id, part_ids=parts[:1])
     assert client.uploads.cancel(upload.id).status == "expired"
-    while database.execute("SELECT vectorstore._sweep_uploads()").fetchone()[0] > 0:
-        pass
+    database.execute("SELECT vs_expire()")
     assert stored() == parts[1:], "only the parts of uploads that ended are swept"
     assert client.uploads.cancel(upload.id).status == "expired"
     done = client.uploads.complete(alive.id, part_ids=parts[1:])
