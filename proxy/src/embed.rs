@@ -152,6 +152,17 @@ impl Provider {
         }
     }
 
+    /// Refuses other dimensions than the model's, if any are wanted.
+    pub fn check_dimensions(&self, wanted: Option<i64>) -> Result<()> {
+        let own = self.dimensions as i64;
+        if wanted.is_none_or(|wanted| wanted == own) {
+            return Ok(());
+        }
+        let message =
+            format!("Invalid 'dimensions': the model has {own} dimensions, and no other number is possible.");
+        Err(Error::invalid("invalid_value", "dimensions", message))
+    }
+
     /// Whether the database can compute its vectors, too.
     pub fn is_local(&self) -> bool {
         matches!(self.embedder, Embedder::Local(_))

@@ -76,6 +76,18 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_append_file(bytea, text, integer, bytea) IS 'Adds a part; parts are numbered from 0.';
 
+CREATE FUNCTION vectorstore._measure_file(p_tenant bigint, p_file_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE vectorstore.files f SET (bytes, parts) = (
+        SELECT coalesce(sum(octet_length(p.data)), 0), count(*) FROM vectorstore.file_parts p
+        WHERE p.tenant_id = p_tenant AND p.file_id = p_file_id)
+    WHERE f.tenant_id = p_tenant AND f.file_id = p_file_id;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._measure_file(bigint, bigint) IS 'Notes how many bytes and parts a file, or a part of an upload, has.';
+
 CREATE FUNCTION vectorstore.api_finish_file(p_key bytea, p_file text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,10 +95,7 @@ DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
-    UPDATE vectorstore.files f SET (bytes, parts) = (
-        SELECT coalesce(sum(octet_length(p.data)), 0), count(*) FROM vectorstore.file_parts p
-        WHERE p.tenant_id = tenant AND p.file_id = number)
-    WHERE f.tenant_id = tenant AND f.file_id = number;
+    PERFORM vectorstore._measure_file(tenant, number);
     RETURN vectorstore._file_json(tenant, number);
 END
 $$;

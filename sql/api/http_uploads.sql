@@ -126,10 +126,7 @@ DECLARE
     number bigint := vectorstore._upload_part(p_part, tenant);
     body jsonb;
 BEGIN
-    UPDATE vectorstore.files f SET (bytes, parts) = (
-        SELECT coalesce(sum(octet_length(p.data)), 0), count(*) FROM vectorstore.file_parts p
-        WHERE p.tenant_id = tenant AND p.file_id = number)
-    WHERE f.tenant_id = tenant AND f.file_id = number;
+    PERFORM vectorstore._measure_file(tenant, number);
     SELECT jsonb_build_object('id', f.id, 'object', 'upload.part', 'created_at', vectorstore._epoch(f.created_at), 'upload_id', u.id)
     INTO body FROM vectorstore.files f JOIN vectorstore.uploads u USING (tenant_id, upload_id)
     WHERE f.tenant_id = tenant AND f.file_id = number;

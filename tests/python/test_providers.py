@@ -357,6 +357,17 @@ def test_pages_of_a_degraded_search_go_on(other, other_http, provider, make_remo
     assert sorted(seen) == ["0.txt", "1.txt", "2.txt"]
 
 
+def test_nothing_is_embedded_without_a_key(other, second, provider, make_remote_store):
+    store = make_remote_store("plain")
+    fill(other, store)
+    other.vector_stores.search(store.id, query=fresh())
+    before = len(provider.sent("plain"))
+    stranger = Http(second, "vs_live_" + "a" * 16 + "_" + "b" * 52)
+    stranger.post(f"/vector_stores/{store.id}/search", {"query": fresh()}).error(401)
+    stranger.post(f"/vector_stores/{store.id}/embeddings", {"content": fresh()}).error(401)
+    assert len(provider.sent("plain")) == before
+
+
 def test_a_search_waits_only_so_long(other, other_http, provider, make_remote_store):
     store = make_remote_store("slow")
     fill(other, store)

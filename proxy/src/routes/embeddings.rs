@@ -89,16 +89,8 @@ fn model_object(id: &str) -> Value {
 fn read_model(fields: &Fields<'_>, providers: &Providers) -> Result<Arc<Provider>> {
     let name = fields.required("model", fields.string("model", 256)?)?;
     let provider = providers.require(name, "model")?;
-    let own = provider.dimensions as i64;
-    match fields.integer("dimensions", 1, i64::MAX)? {
-        Some(dimensions) if dimensions != own => {
-            let message = format!(
-                "Invalid 'dimensions': the model has {own} dimensions, and no other number is possible."
-            );
-            Err(Error::invalid("invalid_value", "dimensions", message))
-        }
-        _ => Ok(provider.clone()),
-    }
+    provider.check_dimensions(fields.integer("dimensions", 1, i64::MAX)?)?;
+    Ok(provider.clone())
 }
 
 /// The texts of `input`, in order.

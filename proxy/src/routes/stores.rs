@@ -7,7 +7,7 @@ use crate::attach;
 use crate::auth::ApiKey;
 use crate::db::{NewStore, Raw};
 use crate::embed::LOCAL;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::extract::{JsonBody, QueryString, StoreId};
 use crate::fields::Fields;
 use crate::metadata::{self, Values};
@@ -47,22 +47,16 @@ pub async fn create_vector_store(State(state): State<AppState>, key: ApiKey, bod
 /// The model of a new store and its dimensions.
 fn read_model<'a>(state: &AppState, fields: &Fields<'a>) -> Result<(Option<&'a str>, Option<i32>)> {
     let name = fields.string("embedding_model", MAX_NAME)?;
-    let dimensions = fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32);
+    let dimensions = fields.integer("dimensions", 1, 16_000)?;
     match name.and_then(|name| state.providers().get(name)) {
         // Stores know the server's own model by one name only.
-        Some(provider) if provider.is_local() => Ok((Some(LOCAL), dimensions)),
         Some(provider) => {
-            let own = provider.dimensions as i32;
-            if dimensions.is_some_and(|dimensions| dimensions != own) {
-                let message = format!(
-                    "Invalid 'dimensions': the model has {own} dimensions, and no other number is possible."
-                );
-                return Err(Error::invalid("invalid_value", "dimensions", message));
-            }
-            Ok((name, Some(own)))
+            provider.check_dimensions(dimensions)?;
+            let name = if provider.is_local() { Some(LOCAL) } else { name };
+            Ok((name, Some(provider.dimensions as i32)))
         }
         // None, or one that the database will refuse.
-        None => Ok((name, dimensions)),
+        None => Ok((name, dimensions.map(|dimensions| dimensions as i32))),
     }
 }
 
