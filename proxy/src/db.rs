@@ -2,8 +2,14 @@
 //!
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
+mod batches;
+mod cache;
+mod embeddings;
 mod files;
+mod idempotency;
+mod jobs;
 mod stores;
+mod uploads;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,14 +18,17 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::types::Json;
 
 use crate::config::{ACQUIRE_TIMEOUT, Config};
 use crate::error::Result;
 
+pub use embeddings::{EmbeddingChange, EmbeddingDeletion};
 pub use files::{FileParts, NewFile};
-pub use stores::{Attachment, NewStore, Search, SearchOptions};
+pub use jobs::{Attachment, Job};
+pub use stores::{NewStore, Search, SearchOptions};
+pub use uploads::UploadPieces;
 
 /// A finished JSON body made by the database.
 pub struct Raw(pub Box<RawValue>);
@@ -58,6 +67,47 @@ macro_rules! call {
     }};
 }
 use call;
+
+/// Like `call!`, for a statement whose effect must not happen twice: under an `Idempotency-Key` the answer to the request
+/// is kept in the same transaction. That is the result, or what `answer` finds in it.
+macro_rules! effect {
+    ($db:expr, answer: $answer:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
+        let mut again = true;
+        loop {
+            if $crate::idempotency::current().is_none() {
+                break $crate::db::call!($db, $sql $(, $arg)*);
+            }
+            let done = async {
+                let mut transaction = $db.pool.begin().await?;
+                let body = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+                $crate::db::settle(&mut transaction, $answer(&body)).await?;
+                transaction.commit().await?;
+                Ok(body)
+            };
+            match done.await {
+                Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
+                result => break result.map_err($crate::error::Error::from),
+            }
+        }
+    }};
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::effect!($db, answer: $crate::db::whole, $sql $(, $arg)*)
+    };
+}
+use effect;
+
+/// A result that is the answer.
+fn whole(body: &Json<Box<RawValue>>) -> &RawValue {
+    &body.0
+}
+
+/// Keeps the answer of a request with an `Idempotency-Key` in the transaction of its effect.
+async fn settle(transaction: &mut PgConnection, answer: &RawValue) -> Result<(), sqlx::Error> {
+    match crate::idempotency::current() {
+        Some(claim) => claim.settle(transaction, answer.get()).await,
+        None => Ok(()),
+    }
+}
 
 /// Serialisation failure or deadlock.
 fn lost_a_race(error: &sqlx::Error) -> bool {

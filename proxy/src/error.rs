@@ -83,6 +83,37 @@ impl Error {
         self
     }
 
+    /// What a parameter names does not exist: status 404.
+    pub fn not_found(code: &'static str, param: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::client(StatusCode::NOT_FOUND, message);
+        error.code = Some(Cow::Borrowed(code));
+        error.param = Some(param.to_owned());
+        Self::Client(Box::new(error))
+    }
+
+    /// Somebody else is at it: status 409, and the client shall come back.
+    pub fn try_again(code: &'static str, param: &str, message: &str, after: Duration) -> Self {
+        let mut error = Self::client(StatusCode::CONFLICT, message);
+        error.code = Some(Cow::Borrowed(code));
+        error.param = Some(param.to_owned());
+        error.retry_after = Some(after);
+        Self::Client(Box::new(error))
+    }
+
+    /// A request that contradicts an earlier one: status 422.
+    pub fn unprocessable(code: &'static str, param: &str, message: &str) -> Self {
+        let mut error = Self::client(StatusCode::UNPROCESSABLE_ENTITY, message);
+        error.code = Some(Cow::Borrowed(code));
+        error.param = Some(param.to_owned());
+        error.permanent = true;
+        Self::Client(Box::new(error))
+    }
+
+    /// Whether the client is told that this parameter is wrong.
+    pub fn is_about(&self, param: &str) -> bool {
+        matches!(self, Self::Client(error) if error.param.as_deref() == Some(param))
+    }
+
     /// The body as a whole is unusable: status 400 without `param`.
     pub fn bad_body(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, message)
@@ -166,6 +197,9 @@ impl Error {
             // Whole seconds, at least one; the official clients give up when told to wait longer than 120 s.
             let seconds = after.as_millis().div_ceil(1000).clamp(1, 120);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
+            let millis = after.as_millis().clamp(1, 120_000);
+            headers.insert("retry-after-ms", HeaderValue::from(millis as u64));
+            headers.insert("x-should-retry", HeaderValue::from_static("true"));
         }
         if permanent {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
@@ -217,7 +251,8 @@ fn status_of(sqlstate: &str) -> Option<StatusCode> {
         "28000" => StatusCode::UNAUTHORIZED,
         "42501" => StatusCode::FORBIDDEN,
         "P0002" => StatusCode::NOT_FOUND,
-        "23505" => StatusCode::CONFLICT,
+        "23505" | "2BP01" => StatusCode::CONFLICT,
+        "44000" => StatusCode::PRECONDITION_FAILED,
         "53400" | "54000" => StatusCode::TOO_MANY_REQUESTS,
         "55000" => StatusCode::SERVICE_UNAVAILABLE,
         _ => return None,

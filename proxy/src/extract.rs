@@ -52,7 +52,8 @@ pub fn check_length(headers: &HeaderMap, limit: u64) -> Result<()> {
     if length.is_some_and(|length| length > limit) { Err(Error::too_large(limit)) } else { Ok(()) }
 }
 
-async fn read_body(body: Body, limit: usize, timeout: Duration) -> Result<bytes::Bytes> {
+/// The whole body, unless it is longer than `limit` or slower than `timeout`.
+pub async fn read_body(body: Body, limit: usize, timeout: Duration) -> Result<bytes::Bytes> {
     let slow = |_| Error::plain(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time.");
     match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await.map_err(slow)? {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -127,6 +128,72 @@ impl<S: Send + Sync> FromRequestParts<S> for FileId {
     }
 }
 
+/// A batch of files named in the path.
+pub struct BatchId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for BatchId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "batch_id", "vsfb").await.map(Self)
+    }
+}
+
+/// An upload in parts named in the path.
+pub struct UploadId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for UploadId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "upload_id", "upload").await.map(Self)
+    }
+}
+
+/// A chunk of text named in the path.
+pub struct EmbeddingId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for EmbeddingId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "embedding_id", "emb").await.map(Self)
+    }
+}
+
+/// A model named in the path.
+pub struct ModelName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ModelName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "model", "local").await.map(Self)
+    }
+}
+
+/// The versions that `If-Match` allows: `None` for any. Weak tags match nothing, as RFC 9110 wants it.
+pub struct IfMatch(pub Option<Vec<i32>>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let mut tags = Vec::new();
+        let mut present = false;
+        for value in parts.headers.get_all(header::IF_MATCH) {
+            present = true;
+            for tag in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+                if tag == "*" {
+                    return Ok(Self(None));
+                }
+                tags.extend(tag.trim_matches('"').parse::<i32>());
+            }
+        }
+        Ok(Self(present.then_some(tags)))
+    }
+}
+
 /// No id is longer; what is longer, or cannot be text for Postgres, needs no database to be refused.
 pub const MAX_ID_CHARS: usize = 256;
 
@@ -198,6 +265,11 @@ pub struct Page {
 }
 
 impl QueryString {
+    /// One of the given words.
+    pub fn choice(&self, name: &'static str, allowed: &[&str]) -> Result<Option<&str>> {
+        Fields::root(&self.0).choice(name, allowed)
+    }
+
     /// Reads the paging parameters; `filter` names one more parameter and the words it may have (none: any word).
     pub fn page(&self, default: i32, max: i32, filter: Option<(&'static str, &[&str])>) -> Result<Page> {
         let fields = Fields::root(&self.0);

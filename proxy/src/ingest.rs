@@ -1,17 +1,17 @@
-//! From a stored file to searchable chunks: read, decode, cut, embed, and one call that writes all of it.
+//! From a stored file to searchable chunks: read, decode, cut, embed.
 
-mod html;
+pub mod extract;
 pub mod text;
+
+use std::sync::Arc;
 
 use pgvector::Vector;
 use serde_json::{Value, json};
 use vectorstore_core::chunk::{ChunkConfig, chunk};
-use vectorstore_core::model::Model;
 
-use crate::auth::ApiKey;
-use crate::db::{Attachment, FileParts, Raw};
+use crate::db::Job;
+use crate::embed::{EmbedError, Provider};
 use crate::error::{Error, Result};
-use crate::extract::StoreId;
 use crate::fields::Fields;
 use crate::state::AppState;
 
@@ -21,9 +21,9 @@ const MAX_TOKENS: usize = 5_000_000;
 /// Longest chunk that the database takes. Only thousands of tokens of blanks are longer.
 const MAX_CHUNK_BYTES: usize = 262_144;
 
-/// A token is at most a few characters of ordinary text: what is bigger than this cannot be within [`MAX_TOKENS`], or is
-/// not text. It also bounds the memory of one ingestion.
-const MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
+/// A token is at most a few characters of ordinary text: a text file that is bigger than this cannot be within
+/// [`MAX_TOKENS`]; documents are small beside their pictures. It also bounds the memory of one ingestion.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How a file is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,15 @@ impl Strategy {
         Ok(Self { max_tokens: max_tokens as usize, overlap_tokens: overlap_tokens as usize })
     }
 
+    /// The strategy that [`Self::to_json`] wrote.
+    pub fn of_json(value: &Value) -> Option<Self> {
+        let number = |name: &str| value["static"][name].as_u64().map(|number| number as usize);
+        Some(Self {
+            max_tokens: number("max_chunk_size_tokens")?,
+            overlap_tokens: number("chunk_overlap_tokens")?,
+        })
+    }
+
     /// The strategy as files report it.
     pub fn to_json(self) -> Value {
         json!({"type": "static", "static": {
@@ -77,121 +86,104 @@ impl Strategy {
 }
 
 /// A file cut and embedded.
-#[derive(Default)]
-struct Prepared {
-    text: String,
-    chunks: Vec<String>,
-    embeddings: Vec<Vector>,
+pub struct Prepared {
+    /// The parsed text.
+    pub text: String,
+    /// Its chunks.
+    pub chunks: Vec<String>,
+    /// Their vectors.
+    pub embeddings: Vec<Vector>,
 }
 
-/// Attaches a file to a store. What cannot be read as text is attached too, as `failed`.
-pub async fn attach(
-    state: &AppState,
-    key: &ApiKey,
-    store: &StoreId,
-    file: &str,
-    attributes: &Value,
-    strategy: Strategy,
-) -> Result<Raw> {
-    if let Some(same) = find_same(state, key, store, file, attributes, strategy).await? {
-        return Ok(same);
-    }
-    let parts = state.db().read_file(key, file).await?;
-    let prepared = prepare(state, key, parts, strategy).await?;
-    let (prepared, error) = match prepared {
-        Ok(prepared) => (prepared, None),
-        Err(problem) => (Prepared::default(), Some(problem.to_json())),
-    };
-    let attachment = Attachment {
-        file,
-        attributes,
-        chunking: &strategy.to_json(),
-        text: &prepared.text,
-        chunks: &prepared.chunks,
-        embeddings: &prepared.embeddings,
-        error: error.as_ref(),
-    };
-    state.db().attach_file(store, key, &attachment).await
+/// Why there is nothing to store.
+pub enum Stop {
+    /// Something is wrong with the file; whether another try may help, the problem knows.
+    Problem(text::Problem),
+    /// The job is somebody else's by now, or nobody's.
+    Lost,
+    /// It may work another time.
+    Error(Error),
 }
 
-/// The file as it is attached already, when nothing about it would change.
-async fn find_same(
-    state: &AppState,
-    key: &ApiKey,
-    store: &StoreId,
-    file: &str,
-    attributes: &Value,
-    strategy: Strategy,
-) -> Result<Option<Raw>> {
-    // Also checks key and store, and that the store's vectors come from our model.
-    let context = state.db().store_context(store, key).await?;
-    if context["embedding_model"] != "local" {
-        let message = "Files can only be attached to vector stores with the embedding model 'local'.";
-        return Err(Error::invalid("invalid_value", "vector_store_id", message));
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
     }
-    let Some(found) = state.db().find_store_file(store, key, file).await? else { return Ok(None) };
-    let object: Value =
-        serde_json::from_str(found.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
-    let same = object["status"] == "completed"
-        && object["attributes"] == *attributes
-        && object["chunking_strategy"] == strategy.to_json();
-    Ok(same.then_some(found))
 }
 
-async fn prepare(
-    state: &AppState,
-    key: &ApiKey,
-    file: FileParts,
-    strategy: Strategy,
-) -> Result<std::result::Result<Prepared, text::Problem>> {
-    let Some(kind) = text::kind_of(&file.filename) else {
-        return Ok(Err(text::Problem::unsupported(&file.filename)));
-    };
-    if file.bytes > MAX_TEXT_BYTES {
-        return Ok(Err(text::Problem::invalid(format!("The file is larger than {MAX_TEXT_BYTES} bytes."))));
+impl From<text::Problem> for Stop {
+    fn from(problem: text::Problem) -> Self {
+        Self::Problem(problem)
     }
-    let Some(model) = state.model().cloned() else {
-        return Err(Error::Unavailable("no embedding model is configured".into()));
-    };
-    let mut bytes = Vec::with_capacity(file.bytes as usize);
-    for part in 0..file.parts {
-        bytes.extend(state.db().read_file_part(key, &file.id, part).await?);
-    }
-    state.compute(move || cut_and_embed(&model, kind, bytes, strategy)).await
 }
 
-fn cut_and_embed(
-    model: &Model,
+impl From<EmbedError> for Stop {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::Refused(_) => {
+                let message = "The embedding model does not accept the text of the file.";
+                Self::Problem(text::Problem::invalid(message.into()))
+            }
+            error => Self::Error(error.into()),
+        }
+    }
+}
+
+/// Reads, cuts and embeds the file of a job.
+pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
+    let kind = text::kind_of(&job.filename).ok_or_else(|| text::Problem::unsupported(&job.filename))?;
+    if job.bytes > MAX_FILE_BYTES {
+        return Err(text::Problem::invalid(format!("The file is larger than {MAX_FILE_BYTES} bytes.")).into());
+    }
+    let strategy = Strategy::of_json(&job.chunking_strategy)
+        .ok_or_else(|| Error::Internal(format!("file {} has an unknown chunking strategy", job.file_id)))?;
+    let provider = provider_of(state, job)?;
+    let mut bytes = Vec::with_capacity(job.bytes as usize);
+    for part in 0..job.parts {
+        bytes.extend(state.db().read_job_part(job, part).await?.ok_or(Stop::Lost)?);
+    }
+    let text = extract::run(state.extractor(), kind, bytes).await?.text;
+    let (text, chunks) = state.compute(move || cut(kind, text, strategy)).await??;
+    let embeddings = provider.embed(state, chunks.clone()).await?;
+    // A chunk without words has no direction: it could never be found, and the database refuses it.
+    let worded = |(_, embedding): &(String, Vector)| embedding.as_slice().iter().any(|x| *x != 0.0);
+    let (chunks, embeddings): (Vec<_>, Vec<_>) = chunks.into_iter().zip(embeddings).filter(worded).unzip();
+    if chunks.is_empty() {
+        return Err(text::Problem::invalid("The file contains no text.".into()).into());
+    }
+    Ok(Prepared { text, chunks, embeddings })
+}
+
+/// What embeds for the store of a job.
+fn provider_of(state: &AppState, job: &Job) -> Result<Arc<Provider>> {
+    let provider = state.providers().get(&job.embedding_model);
+    let provider = provider.filter(|provider| provider.dimensions as i32 == job.dimensions).cloned();
+    provider.ok_or_else(|| {
+        let (name, dimensions) = (&job.embedding_model, job.dimensions);
+        Error::Unavailable(format!(
+            "no embedding model '{name}' with {dimensions} dimensions is configured here"
+        ))
+    })
+}
+
+/// The text and its chunks.
+fn cut(
     kind: text::Kind,
-    bytes: Vec<u8>,
+    text: String,
     strategy: Strategy,
-) -> std::result::Result<Prepared, text::Problem> {
-    let text = text::extract(kind, bytes)?;
+) -> std::result::Result<(String, Vec<String>), text::Problem> {
     let config = ChunkConfig { max_tokens: strategy.max_tokens, overlap_tokens: strategy.overlap_tokens };
     let pieces =
         chunk(&text, config, kind.chunking()).map_err(|error| text::Problem::invalid(error.to_string()))?;
     if pieces.iter().map(|piece| piece.tokens).sum::<usize>() > 2 * MAX_TOKENS {
         return Err(text::Problem::invalid(format!("The file has more than {MAX_TOKENS} tokens.")));
     }
-    let (mut chunks, mut embeddings) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
-    for piece in pieces {
-        let chunk = &text[piece.start..piece.end];
-        if chunk.len() > MAX_CHUNK_BYTES {
-            return Err(text::Problem::invalid(format!(
-                "A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes."
-            )));
-        }
-        let embedding = model.embed(chunk);
-        // A piece without words has no direction: it could never be found, and the database refuses it.
-        if embedding.iter().any(|x| *x != 0.0) {
-            chunks.push(chunk.to_owned());
-            embeddings.push(Vector::from(embedding));
-        }
+    let chunks: Vec<String> = pieces.iter().map(|piece| text[piece.start..piece.end].to_owned()).collect();
+    if chunks.iter().any(|chunk| chunk.len() > MAX_CHUNK_BYTES) {
+        let message = format!("A chunk of the file is longer than {MAX_CHUNK_BYTES} bytes.");
+        return Err(text::Problem::invalid(message));
     }
-    if chunks.is_empty() {
-        return Err(text::Problem::invalid("The file contains no text.".into()));
-    }
-    Ok(Prepared { text, chunks, embeddings })
+    Ok((text, chunks))
 }
 
 #[cfg(test)]
@@ -210,6 +202,8 @@ mod tests {
         assert_eq!(read(Value::Null), Ok(auto));
         assert_eq!(read(json!({"type": "auto"})), Ok(auto));
         assert_eq!(auto.to_json()["static"]["max_chunk_size_tokens"], 800);
+        assert_eq!(Strategy::of_json(&auto.to_json()), Some(auto));
+        assert_eq!(Strategy::of_json(&json!({"type": "other"})), None);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 //!
 //! [`router::build_router`] makes the whole service from an [`state::AppState`]; the binary adds a listener and signals.
 
+pub mod attach;
 pub mod auth;
 pub mod config;
 pub mod db;
+pub mod embed;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub mod idempotency;
 pub mod ingest;
 pub mod load;
 pub mod metadata;
@@ -18,7 +21,9 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod state;
+pub mod tokens;
 pub mod upload;
+pub mod worker;
 
 pub use config::Config;
 pub use router::build_router;

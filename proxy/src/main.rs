@@ -1,16 +1,26 @@
 //! `vectorstore-proxy`: parses the command line and calls the library.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use vectorstore_proxy::config::{Cli, Command, Config, KeyCommand, LogFormat};
+use vectorstore_proxy::ingest::extract;
 use vectorstore_proxy::{auth, load, openapi, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        // Without the threads of a runtime, whose memory would count.
+        Command::Extract(args) => Ok(extract::child::run(&args)),
+        command => run(command).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<(), Box<dyn Error + Send + Sync>> {
+    match command {
         Command::Serve(config) => {
             start_log(&config)?;
             serve::run(config).await
@@ -25,6 +35,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             Ok(())
         }
         Command::Load(args) => load::run(args).await,
+        Command::Extract(_) => unreachable!("handled before"),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::model::ErrorResponse;
 #[openapi(
     info(
         title = "vectorstore",
-        description = "OpenAI-compatible vector stores in PostgreSQL. All paths also work without `/v1`.",
+        description = "OpenAI-compatible vector stores in PostgreSQL. All paths also work without `/v1`. \
+                       Any POST may carry an `Idempotency-Key`: sent again within 24 hours, it gets the same answer.",
     ),
     security(("bearer" = [])),
     // Responses name it, but do not bring it along.
@@ -19,7 +20,10 @@ use crate::model::ErrorResponse;
     tags(
         (name = "vector stores", description = "Create and search vector stores"),
         (name = "vector store files", description = "Attach files to vector stores"),
+        (name = "vector store file batches", description = "Attach many files to a vector store at once"),
+        (name = "vector store embeddings", description = "Read and change the texts of a vector store one by one"),
         (name = "files", description = "Upload files"),
+        (name = "uploads", description = "Upload a big file in parts"),
         (name = "embeddings", description = "Embed texts with the local model"),
         (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),
         (name = "health", description = "For load balancers and orchestrators"),
@@ -54,9 +58,15 @@ pub enum Failures {
     /// It exists already
     #[response(status = 409)]
     Conflict(ErrorResponse),
+    /// Its version, or the number of what would be deleted, is not the expected one
+    #[response(status = 412)]
+    Precondition(ErrorResponse),
     /// The body is too large
     #[response(status = 413)]
     TooLarge(ErrorResponse),
+    /// The `Idempotency-Key` has been used for another request
+    #[response(status = 422)]
+    Reused(ErrorResponse),
     /// Too many requests, or the quota is used up
     #[response(status = 429)]
     TooMany(ErrorResponse),

@@ -10,9 +10,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::idempotency;
 use crate::openapi::Document;
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
-use crate::routes::{embeddings, files, health, litellm, search, store_files, stores};
+use crate::routes::{
+    embeddings, file_batches, files, health, litellm, search, store_embeddings, store_files, stores, uploads,
+};
 use crate::state::AppState;
 
 /// What needs an API key. A handler gets it by naming [`crate::auth::ApiKey`] among its arguments.
@@ -28,16 +31,28 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(store_files::create_vector_store_file, store_files::list_vector_store_files))
         .routes(routes!(store_files::retrieve_vector_store_file, store_files::modify_vector_store_file, store_files::delete_vector_store_file))
         .routes(routes!(store_files::retrieve_vector_store_file_content))
-        // /vector_stores/{vector_store_id}/embeddings, .../batch
-        .routes(routes!(litellm::create_vector_store_embedding))
-        .routes(routes!(litellm::create_vector_store_embedding_batch))
+        // /vector_stores/{vector_store_id}/file_batches, .../{batch_id}, .../{batch_id}/cancel, .../{batch_id}/files
+        .routes(routes!(file_batches::create_vector_store_file_batch))
+        .routes(routes!(file_batches::retrieve_vector_store_file_batch))
+        .routes(routes!(file_batches::cancel_vector_store_file_batch))
+        .routes(routes!(file_batches::list_vector_store_file_batch_files))
+        // /vector_stores/{vector_store_id}/embeddings, .../batch, .../{embedding_id}
+        .routes(routes!(litellm::create_vector_store_embedding, store_embeddings::list_vector_store_embeddings))
+        .routes(routes!(litellm::create_vector_store_embedding_batch, store_embeddings::delete_vector_store_embedding_batch))
+        .routes(routes!(store_embeddings::retrieve_vector_store_embedding, store_embeddings::replace_vector_store_embedding, store_embeddings::update_vector_store_embedding, store_embeddings::delete_vector_store_embedding))
         // /files, /files/{file_id}, /files/{file_id}/content
         .routes(routes!(files::create_file, files::list_files))
         .routes(routes!(files::retrieve_file, files::delete_file))
         .routes(routes!(files::download_file))
-        // /embeddings, /models
+        // /uploads, /uploads/{upload_id}/parts, .../complete, .../cancel
+        .routes(routes!(uploads::create_upload))
+        .routes(routes!(uploads::add_upload_part))
+        .routes(routes!(uploads::complete_upload))
+        .routes(routes!(uploads::cancel_upload))
+        // /embeddings, /models, /models/{model}
         .routes(routes!(embeddings::create_embedding))
         .routes(routes!(embeddings::list_models))
+        .routes(routes!(embeddings::retrieve_model))
 }
 
 /// What needs none.
@@ -70,6 +85,7 @@ pub fn build_router(state: AppState) -> Router {
             ServiceBuilder::new()
                 .layer(SetSensitiveRequestHeadersLayer::new([axum::http::header::AUTHORIZATION]))
                 .layer(axum::middleware::from_fn_with_state(state.clone(), respond))
+                .layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::layer))
                 .layer(CatchPanicLayer::custom(panicked)),
         )
         .with_state(state)

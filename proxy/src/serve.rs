@@ -12,8 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
+use crate::embed;
 use crate::router::build_router;
 use crate::state::AppState;
+use crate::worker;
 
 /// How long the requests of new connections may be under way: a connection on which nothing has come yet counts as idle,
 /// and is closed with all idle ones.
@@ -29,6 +31,8 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut signals = Signals::new()?;
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    worker::start(&state);
+    let keeper = tokio::spawn(embed::keep(state.clone()));
     let connections = GracefulShutdown::new();
     let router = build_router(state.clone());
     let stopping = async {
@@ -58,6 +62,11 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         () = connections.shutdown() => tracing::info!("stopped"),
         () = tokio::time::sleep(STOP_TIMEOUT.saturating_sub(drain + SETTLE)) => tracing::warn!("stopped with requests in flight"),
         () = signals.recv() => tracing::warn!("stopped at once by a second signal"),
+    }
+    state.workers().end().await;
+    keeper.abort();
+    if let Err(error) = state.cache().flush(&state).await {
+        tracing::warn!(%error, "the last hits of the embedding cache are not counted");
     }
     Ok(())
 }

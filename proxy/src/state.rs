@@ -1,14 +1,23 @@
 //! What all requests share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use vectorstore_core::model::Model;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::embed::{Cache, Providers};
 use crate::error::{Error, Result};
+use crate::extract::StoreId;
+use crate::ingest::extract::Extractor;
+use crate::worker::Workers;
+
+/// Stores whose model is remembered.
+const MAX_STORE_MODELS: usize = 100_000;
 
 /// Shared state; cloning it is cheap.
 #[derive(Clone)]
@@ -18,8 +27,13 @@ struct Inner {
     config: Config,
     db: Db,
     model: Option<Arc<Model>>,
+    providers: Providers,
+    cache: Cache,
+    store_models: Mutex<HashMap<String, Arc<str>>>,
     stopping: AtomicBool,
-    workers: Arc<Semaphore>,
+    processors: Arc<Semaphore>,
+    workers: Workers,
+    extractor: Extractor,
 }
 
 impl AppState {
@@ -33,13 +47,26 @@ impl AppState {
             )),
             None => None,
         };
-        let workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+        let providers = Providers::open(model.as_ref(), config.providers.as_deref())?;
+        let processors = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+        let workers = Workers::new(processors);
+        let processors = Arc::new(Semaphore::new(processors));
+        let extractor = Extractor::new(
+            u64::from(config.extract_memory) * 1024 * 1024,
+            Duration::from_secs(config.extract_seconds.into()),
+            processors.clone(),
+        );
         Ok(Self(Arc::new(Inner {
             config,
             db,
             model,
+            providers,
+            cache: Cache::default(),
+            store_models: Mutex::default(),
             stopping: AtomicBool::new(false),
-            workers: Arc::new(Semaphore::new(workers)),
+            processors,
+            workers,
+            extractor,
         })))
     }
 
@@ -58,9 +85,59 @@ impl AppState {
         self.0.model.as_ref()
     }
 
-    /// From now on `/ready` answers 503.
+    /// Names of the embedding models whose stores take files.
+    pub fn models(&self) -> Vec<&str> {
+        self.providers().stored_names()
+    }
+
+    /// Those who work on jobs.
+    pub fn workers(&self) -> &Workers {
+        &self.0.workers
+    }
+
+    /// How long a job belongs to whoever took it, unless they say that they still work on it.
+    pub fn lease_seconds(&self) -> i32 {
+        self.0.config.ingest_lease as i32
+    }
+
+    /// All embedding models.
+    pub fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
+    /// Hits of the embedding cache that are not written yet.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
+    /// The embedding model of a store, if it was asked for before. It never changes, and no id is used twice; a name
+    /// says nothing, so that no key is needed.
+    pub fn store_model(&self, store: &StoreId) -> Option<Arc<str>> {
+        let models = self.0.store_models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.get(&store.text).cloned()
+    }
+
+    /// Remembers a store's model.
+    pub fn remember_store_model(&self, store: &StoreId, model: &str) -> Arc<str> {
+        let mut models = self.0.store_models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.len() >= MAX_STORE_MODELS {
+            // Rather than a list of who was last: it costs each store one more question.
+            models.clear();
+        }
+        let model: Arc<str> = Arc::from(model);
+        models.insert(store.text.clone(), model.clone());
+        model
+    }
+
+    /// How documents are read.
+    pub fn extractor(&self) -> &Extractor {
+        &self.0.extractor
+    }
+
+    /// From now on `/ready` answers 503, and no job is taken from the queue.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.workers.drain();
     }
 
     /// Whether the server is about to stop.
@@ -77,7 +154,7 @@ impl AppState {
     {
         let permit = self
             .0
-            .workers
+            .processors
             .clone()
             .acquire_owned()
             .await

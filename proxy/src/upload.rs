@@ -1,4 +1,4 @@
-//! Reads the multipart body of a file upload piece by piece: parts in any order, never the whole file in memory.
+//! Reads the multipart body of an upload piece by piece: parts in any order, never the whole file in memory.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use multer::{Field, Multipart};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
@@ -19,6 +20,7 @@ use crate::db::NewFile;
 use crate::error::{Error, Result};
 use crate::extract::check_length;
 use crate::fields::{Fields, missing, string_length};
+use crate::idempotency;
 
 /// What OpenAI takes for `purpose`.
 pub const PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
@@ -62,42 +64,130 @@ impl Upload {
         max_bytes: u64,
         authorise: impl AsyncFnOnce() -> Result<()>,
     ) -> Result<Self> {
-        // The whole body may be a little larger than the file in it; the limit to be told is the file's.
-        check_length(headers, max_bytes.saturating_add(MAX_HEADER_BYTES))
-            .map_err(|_| Error::too_large(max_bytes))?;
-        let content_type =
-            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let boundary = multer::parse_boundary(content_type).map_err(|_| {
-            Error::bad_body("Unsupported content type: expected 'multipart/form-data' with a boundary.")
-        })?;
-        let budget = Arc::new(AtomicU64::new(MAX_HEADER_BYTES));
-        let mut parts = Multipart::new(Paced::new(body, Arc::clone(&budget)), boundary);
-        let mut received = Received::default();
-        let mut authorise = Some(authorise);
-        for _ in 0..MAX_PARTS {
-            // The parser buffers a part's headers whole, however long they are: only so much may come until they end.
-            budget.store(MAX_HEADER_BYTES, Ordering::Relaxed);
-            let Some(field) = in_time(parts.next_field()).await? else { return received.finish() };
-            budget.store(UNLIMITED, Ordering::Relaxed);
-            match field.name().unwrap_or_default() {
-                "file" if received.content.is_some() => {
-                    return Err(Error::bad_body("There is more than one part named 'file'."));
-                }
-                "file" => {
-                    received.filename = clean_filename(field.file_name().unwrap_or_default());
-                    received.content = Some(read_file(field, max_bytes, &mut authorise).await?);
-                }
-                name => {
-                    let name = name.to_owned();
-                    let value = read_text(field, &name).await?;
-                    received.fields.insert(name, Value::String(value));
-                    // A wrong purpose is told before the file is read, when it comes first.
-                    received.check_fields()?;
-                }
+        receive(headers, body, "file", max_bytes, authorise).await?.finish()
+    }
+}
+
+/// Reads a part of an upload in parts, whose bytes are in the field `data`.
+pub async fn read_data(
+    headers: &HeaderMap,
+    body: Body,
+    max_bytes: u64,
+    authorise: impl AsyncFnOnce() -> Result<()>,
+) -> Result<Content> {
+    receive(headers, body, "data", max_bytes, authorise).await?.content.ok_or_else(|| missing("data"))
+}
+
+/// Digest of a multipart body: of its fields, because clients choose another boundary each time they send it.
+pub async fn digest(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<[u8; 32]> {
+    let (mut parts, budget) = open(headers, body, max_bytes)?;
+    let mut sum = Summary::default();
+    for _ in 0..MAX_PARTS {
+        let Some(mut field) = next_field(&mut parts, &budget).await? else { break };
+        sum.begin(&field);
+        let mut total = 0;
+        while let Some(chunk) = in_time(field.chunk()).await? {
+            total += chunk.len() as u64;
+            if total > max_bytes {
+                return Err(Error::too_large(max_bytes));
+            }
+            sum.add(&chunk);
+        }
+    }
+    Ok(sum.finish())
+}
+
+/// SHA-256 over names and contents of fields, in their order.
+#[derive(Default)]
+struct Summary {
+    hash: Sha256,
+    length: u64,
+}
+
+impl Summary {
+    fn begin(&mut self, field: &Field<'_>) {
+        self.end();
+        for name in [field.name(), field.file_name()] {
+            let name = name.unwrap_or_default();
+            self.hash.update((name.len() as u64).to_le_bytes());
+            self.hash.update(name);
+        }
+    }
+
+    fn add(&mut self, content: &[u8]) {
+        self.hash.update(content);
+        self.length += content.len() as u64;
+    }
+
+    /// The length behind the content tells where it ends.
+    fn end(&mut self) {
+        self.hash.update(std::mem::take(&mut self.length).to_le_bytes());
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.end();
+        self.hash.finalize().into()
+    }
+}
+
+/// The parser of a multipart body, and the bytes that it may still take before a part's headers end.
+fn open(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<(Multipart<'static>, Arc<AtomicU64>)> {
+    // The whole body may be a little larger than the file in it; the limit to be told is the file's.
+    check_length(headers, max_bytes.saturating_add(MAX_HEADER_BYTES))
+        .map_err(|_| Error::too_large(max_bytes))?;
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type).map_err(|_| {
+        Error::bad_body("Unsupported content type: expected 'multipart/form-data' with a boundary.")
+    })?;
+    let budget = Arc::new(AtomicU64::new(MAX_HEADER_BYTES));
+    Ok((Multipart::new(Paced::new(body, Arc::clone(&budget)), boundary), budget))
+}
+
+async fn next_field(parts: &mut Multipart<'static>, budget: &AtomicU64) -> Result<Option<Field<'static>>> {
+    // The parser buffers a part's headers whole, however long they are: only so much may come until they end.
+    budget.store(MAX_HEADER_BYTES, Ordering::Relaxed);
+    let field = in_time(parts.next_field()).await?;
+    budget.store(UNLIMITED, Ordering::Relaxed);
+    Ok(field)
+}
+
+/// Reads a body in which the field `file` is the file, and all others are short texts.
+async fn receive(
+    headers: &HeaderMap,
+    body: Body,
+    file: &str,
+    max_bytes: u64,
+    authorise: impl AsyncFnOnce() -> Result<()>,
+) -> Result<Received> {
+    let (mut parts, budget) = open(headers, body, max_bytes)?;
+    let mut received = Received::default();
+    let mut sum = Summary::default();
+    let mut authorise = Some(authorise);
+    for _ in 0..MAX_PARTS {
+        let Some(field) = next_field(&mut parts, &budget).await? else {
+            idempotency::note_content(sum.finish());
+            return Ok(received);
+        };
+        sum.begin(&field);
+        match field.name().unwrap_or_default() {
+            name if name == file && received.content.is_some() => {
+                return Err(Error::bad_body(format!("There is more than one part named '{file}'.")));
+            }
+            name if name == file => {
+                received.filename = clean_filename(field.file_name().unwrap_or_default());
+                received.content = Some(read_file(field, max_bytes, &mut authorise, &mut sum).await?);
+            }
+            name => {
+                let name = name.to_owned();
+                let value = read_text(field, &name, &mut sum).await?;
+                received.fields.insert(name, Value::String(value));
+                // A wrong purpose is told before the file is read, when it comes first.
+                received.check_fields()?;
             }
         }
-        Err(Error::bad_body(format!("The upload has more than {MAX_PARTS} parts.")))
     }
+    Err(Error::bad_body(format!("The upload has more than {MAX_PARTS} parts.")))
 }
 
 impl Received {
@@ -177,9 +267,10 @@ async fn in_time<T>(next: impl Future<Output = multer::Result<T>>) -> Result<T> 
         .map_err(|error| Error::bad_body(format!("The multipart body could not be read: {error}.")))
 }
 
-async fn read_text(mut field: Field<'_>, name: &str) -> Result<String> {
+async fn read_text(mut field: Field<'_>, name: &str, sum: &mut Summary) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = in_time(field.chunk()).await? {
+        sum.add(&chunk);
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_FIELD_BYTES {
             let name: String = name.chars().take(64).collect();
@@ -198,6 +289,7 @@ async fn read_file<A: AsyncFnOnce() -> Result<()>>(
     mut field: Field<'_>,
     max_bytes: u64,
     authorise: &mut Option<A>,
+    sum: &mut Summary,
 ) -> Result<Content> {
     let spool_error = |error: std::io::Error| Error::Internal(format!("spool: {error}"));
     let (mut buffer, mut spool, mut total) = (Vec::new(), None::<File>, 0_u64);
@@ -206,6 +298,7 @@ async fn read_file<A: AsyncFnOnce() -> Result<()>>(
         if total > max_bytes {
             return Err(Error::too_large(max_bytes));
         }
+        sum.add(&chunk);
         buffer.extend_from_slice(&chunk);
         match &mut spool {
             None if buffer.len() > SMALL_FILE_BYTES => {

@@ -32,13 +32,9 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._api_file(text, bigint) IS 'Number of the tenant''s file with this id; P0002 when there is none, 22023 when the id is of another form.';
 
-CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpose text, p_expires_seconds integer) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION vectorstore._check_file(p_filename text, p_purpose text, p_expires_seconds integer) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
-    number bigint := nextval('vectorstore.files_file_id_seq');
-    id text := vectorstore._new_id('file-', number);
 BEGIN
     IF coalesce(p_filename, '') = '' OR length(p_filename) > 512 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''file'': the file name must have 1 to 512 characters.', 'invalid_value', 'file');
@@ -48,6 +44,19 @@ BEGIN
     ELSIF p_expires_seconds NOT BETWEEN 3600 AND 2592000 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''expires_after[seconds]'': expected a value from 3600 to 2592000.', 'invalid_value', 'expires_after[seconds]');
     END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._check_file(text, text, integer) IS '22023 for a name, a purpose or an expiry that no file can have.';
+
+CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpose text, p_expires_seconds integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._key_tenant(p_key);
+    number bigint := nextval('vectorstore.files_file_id_seq');
+    id text := vectorstore._new_id('file-', number);
+BEGIN
+    PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at) OVERRIDING SYSTEM VALUE
     VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds));
     RETURN id;
@@ -67,6 +76,18 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_append_file(bytea, text, integer, bytea) IS 'Adds a part; parts are numbered from 0.';
 
+CREATE FUNCTION vectorstore._measure_file(p_tenant bigint, p_file_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE vectorstore.files f SET (bytes, parts) = (
+        SELECT coalesce(sum(octet_length(p.data)), 0), count(*) FROM vectorstore.file_parts p
+        WHERE p.tenant_id = p_tenant AND p.file_id = p_file_id)
+    WHERE f.tenant_id = p_tenant AND f.file_id = p_file_id;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._measure_file(bigint, bigint) IS 'Notes how many bytes and parts a file, or a part of an upload, has.';
+
 CREATE FUNCTION vectorstore.api_finish_file(p_key bytea, p_file text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -74,10 +95,7 @@ DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
-    UPDATE vectorstore.files f SET (bytes, parts) = (
-        SELECT coalesce(sum(octet_length(p.data)), 0), count(*) FROM vectorstore.file_parts p
-        WHERE p.tenant_id = tenant AND p.file_id = number)
-    WHERE f.tenant_id = tenant AND f.file_id = number;
+    PERFORM vectorstore._measure_file(tenant, number);
     RETURN vectorstore._file_json(tenant, number);
 END
 $$;
@@ -117,12 +135,12 @@ BEGIN
     END IF;
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
-                      WHERE f.tenant_id = tenant AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                      WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
-                      WHERE f.tenant_id = tenant AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                      WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
@@ -174,10 +192,7 @@ DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
-    -- Takes the chunks along, from every store at once; those of dropped stores are left to the sweep.
-    DELETE FROM vectorstore.store_files f USING vectorstore.stores s
-    WHERE f.tenant_id = tenant AND f.id = p_file AND s.store_id = f.store_id;
-    DELETE FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number;
+    PERFORM vectorstore._delete_files(ARRAY[tenant], ARRAY[number], ARRAY[p_file]);
     RETURN jsonb_build_object('id', p_file, 'object', 'file', 'deleted', true);
 END
 $$;

@@ -74,28 +74,33 @@ BEGIN
     PERFORM FROM vectorstore.stores s
     WHERE s.store_id = p_store_id AND s.expires_after_days IS NOT NULL AND s.last_active_at < now() - interval '1 minute';
     IF FOUND AND current_setting('transaction_read_only') = 'off' THEN
-        UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = p_store_id;
+        PERFORM vectorstore._touch_active(p_store_id);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._touch(bigint) IS 'Moves the expiry of a store that has one, at most once a minute.';
 
 CREATE FUNCTION vectorstore.api_insert_embeddings(
-    p_store_id bigint, p_store text, p_key bytea, p_contents text[], p_embeddings @extschema:vector@.vector[], p_metadata jsonb[]
+    p_store_id bigint, p_store text, p_key bytea, p_contents text[], p_embeddings @extschema:vector@.vector[], p_metadata jsonb[],
+    p_single boolean DEFAULT NULL
 ) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
     ids text[] := vectorstore._upsert(number, p_contents, NULL, p_embeddings, p_metadata);
+    data jsonb;
 BEGIN
-    UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
-    RETURN (
+    PERFORM vectorstore._touch_active(number);
+    data := (
         SELECT jsonb_agg(jsonb_build_object(
             'id', u.id, 'object', 'embedding', 'vector_store_id', p_store, 'content', u.content,
             'metadata', coalesce(u.metadata, '{}'), 'created_at', vectorstore._epoch(now())) ORDER BY u.item)
         FROM unnest(ids, p_contents, p_metadata) WITH ORDINALITY AS u(id, content, metadata, item));
+    RETURN CASE WHEN p_single THEN data->0
+                WHEN NOT p_single THEN jsonb_build_object('object', 'embedding.batch', 'data', data, 'created', vectorstore._epoch(now()))
+                ELSE data END;
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_insert_embeddings(bigint, text, bytea, text[], @extschema:vector@.vector[], jsonb[]) IS
-    'POST /vector_stores/{id}/embeddings[/batch]: array of the embedding objects, in order. A missing embedding is made from the content.';
+COMMENT ON FUNCTION vectorstore.api_insert_embeddings(bigint, text, bytea, text[], @extschema:vector@.vector[], jsonb[], boolean) IS
+    'POST /vector_stores/{id}/embeddings[/batch]: the embedding object, or with p_single false the batch; without p_single an array of the objects, in order. A missing embedding is made from the content.';

@@ -1,4 +1,4 @@
--- Files of a vector store over HTTP. The proxy has read, chunked and embedded a file before it calls.
+-- Files of a vector store over HTTP. What is in a file is found by a job (jobs.sql).
 
 CREATE FUNCTION vectorstore._store_file_json(p_store_id bigint, p_file text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -35,88 +35,39 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text) IS 'Number of the store that this file is attached to; P0002 when it is not.';
 
-CREATE FUNCTION vectorstore.api_find_store_file(p_store_id bigint, p_store text, p_key bytea, p_file text) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    body jsonb := vectorstore._store_file_json(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_file);
-BEGIN
-    IF body IS NULL AND NOT starts_with(p_file, 'file-') THEN
-        PERFORM vectorstore._fail_unknown('file-', p_file, 'file_id', '');
-    END IF;
-    RETURN body;
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_find_store_file(bigint, text, bytea, text) IS 'The file of the store, or NULL when it is not attached yet; 22023 when the id is of another form.';
-
--- Status, counts, text and chunks change together: completed means searchable.
 CREATE FUNCTION vectorstore.api_attach_file(
-    p_store_id bigint, p_store text, p_key bytea, p_file text, p_attributes jsonb, p_chunking jsonb, p_text text,
-    p_chunks text[], p_embeddings @extschema:vector@.vector[], p_error jsonb
+    p_store_id bigint, p_store text, p_key bytea, p_file text, p_attributes jsonb, p_chunking jsonb, p_models text[],
+    p_worker text, p_seconds integer
 ) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
-AS $$
-DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
-    number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
-    attributes jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
-    source record;
-    store record;
-    usage bigint := 0;
-BEGIN
-    PERFORM vectorstore._require_active(number);
-    SELECT f.filename INTO source FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = vectorstore._api_file(p_file, tenant);
-    SELECT s.language INTO store FROM vectorstore.stores s WHERE s.store_id = number;
-    IF coalesce(cardinality(p_chunks), 0) > 0 THEN
-        PERFORM vectorstore._check_embeddings(number, p_chunks, NULL, p_embeddings, NULL);
-        SELECT sum(octet_length(u.content) + 4 * @extschema:vector@.vector_dims(u.embedding)) INTO usage
-        FROM unnest(p_chunks, p_embeddings) AS u(content, embedding);
-    END IF;
-    INSERT INTO vectorstore.store_files AS f
-        (store_id, tenant_id, id, filename, status, last_error, attributes, chunking_strategy, usage_bytes, content)
-    VALUES (number, tenant, p_file, source.filename, CASE WHEN p_error IS NULL THEN 'completed' ELSE 'failed' END, p_error,
-            attributes, p_chunking, usage, p_text)
-    ON CONFLICT (store_id, id) DO UPDATE SET
-        status = excluded.status, last_error = excluded.last_error, attributes = excluded.attributes,
-        chunking_strategy = excluded.chunking_strategy, usage_bytes = excluded.usage_bytes, content = excluded.content;
-    -- Attached again with other settings: indexed anew.
-    DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.file_id = p_file;
-    INSERT INTO vectorstore.embeddings (store_id, tenant_id, id, file_id, chunk_index, language, embedding, metadata, filename, content)
-    SELECT number, tenant, vectorstore._random_id('emb_'), p_file, u.item - 1,
-           CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END, u.embedding,
-           attributes, source.filename, u.content
-    FROM unnest(p_chunks, p_embeddings) WITH ORDINALITY AS u(content, embedding, item);
-    UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
-    RETURN vectorstore._store_file_json(number, p_file);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_attach_file(bigint, text, bytea, text, jsonb, jsonb, text, text[], @extschema:vector@.vector[], jsonb) IS
-    'POST /vector_stores/{id}/files: attaches a file with its text, chunks and their embeddings, or with the error that kept it from being read.';
-
--- An id in the file_ids of a new store that names no file is listed as failed.
-CREATE FUNCTION vectorstore.api_attach_missing_file(p_store_id bigint, p_store text, p_key bytea, p_file text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     tenant bigint := vectorstore._key_tenant(p_key);
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
+    job jsonb;
 BEGIN
-    INSERT INTO vectorstore.store_files (store_id, tenant_id, id, filename, status, last_error, chunking_strategy)
-    VALUES (number, tenant, p_file, '', 'failed',
-            jsonb_build_object('code', 'invalid_file', 'message', format('No such File object: %s', vectorstore._shown(p_file))), '{"type": "other"}')
-    ON CONFLICT (store_id, id) DO NOTHING;
-    RETURN vectorstore._store_file_json(number, p_file);
+    IF NOT starts_with(p_file, 'file-') THEN
+        PERFORM vectorstore._fail_unknown('file-', p_file, 'file_id', '');
+    END IF;
+    PERFORM vectorstore._api_file(p_file, tenant);
+    IF vectorstore._attach(number, tenant, NULL, jsonb_build_array(jsonb_build_object(
+           'file_id', p_file, 'attributes', p_attributes, 'chunking_strategy', p_chunking)), p_models) THEN
+        job := vectorstore._lease_job(number, p_file, p_worker, p_seconds);
+    END IF;
+    RETURN jsonb_build_object('file', vectorstore._store_file_json(number, p_file), 'job', job);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_attach_missing_file(bigint, text, bytea, text) IS 'Lists an id that names no file as a failed file of the store.';
+COMMENT ON FUNCTION vectorstore.api_attach_file(bigint, text, bytea, text, jsonb, jsonb, text[], text, integer) IS
+    'POST /vector_stores/{id}/files: attaches a file. {"file", "job"}: the job is null when there is nothing to do, else as of api_claim_jobs, leased to this worker for so many seconds.';
 
-CREATE FUNCTION vectorstore.api_list_store_files(
-    p_store_id bigint, p_store text, p_key bytea, p_limit integer, p_order text, p_after text, p_before text, p_filter text
+-- A cursor may be any file of the store: one of a batch may have gone to a later batch since.
+CREATE FUNCTION vectorstore._list_store_files(
+    number bigint, p_batch bigint, p_limit integer, p_order text, p_after text, p_before text, p_filter text
 ) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    -- Planned for the batch that is given, or for none.
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
     page_size integer := coalesce(p_limit, 20);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
@@ -142,16 +93,28 @@ BEGIN
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
-                      WHERE f.store_id = number AND (p_filter IS NULL OR f.status = p_filter)
+                      WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at DESC, f.id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
-                      WHERE f.store_id = number AND (p_filter IS NULL OR f.status = p_filter)
+                      WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at, f.id LIMIT page_size + 1);
     END IF;
     RETURN vectorstore._list_json(data, page_size, backwards);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._list_store_files(bigint, bigint, integer, text, text, text, text) IS 'A page of the files of a store, or of one of its batches.';
+
+CREATE FUNCTION vectorstore.api_list_store_files(
+    p_store_id bigint, p_store text, p_key bytea, p_limit integer, p_order text, p_after text, p_before text, p_filter text
+) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._list_store_files(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)),
+        NULL, p_limit, p_order, p_after, p_before, p_filter);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_list_store_files(bigint, text, bytea, integer, text, text, text, text) IS
@@ -173,10 +136,11 @@ DECLARE
     number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
     checked jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
 BEGIN
+    PERFORM vectorstore._require_active(number);
     UPDATE vectorstore.store_files f SET attributes = checked WHERE f.store_id = number AND f.id = p_file;
     -- Search filters on the chunks' own copy, so that a change takes effect at once.
     UPDATE vectorstore.embeddings e SET metadata = checked, updated_at = now() WHERE e.store_id = number AND e.file_id = p_file;
-    UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
+    PERFORM vectorstore._touch_active(number);
     RETURN vectorstore._store_file_json(number, p_file);
 END
 $$;
@@ -188,8 +152,8 @@ AS $$
 DECLARE
     number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
 BEGIN
-    DELETE FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file;
-    UPDATE vectorstore.stores s SET last_active_at = now() WHERE s.store_id = number;
+    PERFORM vectorstore._detach(ARRAY[number], ARRAY[p_file]);
+    PERFORM vectorstore._touch_active(number);
     RETURN jsonb_build_object('id', p_file, 'object', 'vector_store.file.deleted', 'deleted', true);
 END
 $$;
@@ -201,10 +165,13 @@ AS $$
 DECLARE
     number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
 BEGIN
+    -- The pages of a PDF and the slides of a presentation are set off by form feeds; in any other file they are text.
     RETURN (SELECT jsonb_build_object('object', 'vector_store.file_content.page',
-                'data', CASE WHEN f.content IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object('type', 'text', 'text', f.content)) END,
+                'data', (SELECT coalesce(jsonb_agg(jsonb_build_object('type', 'text', 'text', p.page) ORDER BY p.number), '[]')
+                         FROM string_to_table(f.content, CASE WHEN lower(f.filename) ~ '\.(pdf|pptx)$' THEN E'\n\f\n' ELSE '' END)
+                              WITH ORDINALITY AS p(page, number)),
                 'has_more', false, 'next_page', NULL)
             FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_store_file_content(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}/content: the text as extracted.';
+COMMENT ON FUNCTION vectorstore.api_store_file_content(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}/content: the text as extracted, each page and slide apart.';

@@ -13,10 +13,10 @@ BEGIN
             'in_progress', c.files_in_progress, 'completed', c.files_completed, 'failed', c.files_failed,
             'cancelled', c.files_cancelled,
             'total', c.files_in_progress + c.files_completed + c.files_failed + c.files_cancelled),
-        'status', CASE WHEN s.last_active_at + make_interval(days => s.expires_after_days) <= now() THEN 'expired'
+        'status', CASE WHEN vectorstore._is_expired(s.expired_at, s.last_active_at, s.expires_after_days) THEN 'expired'
                        WHEN c.files_in_progress > 0 THEN 'in_progress' ELSE 'completed' END,
         'last_active_at', vectorstore._epoch(s.last_active_at), 'metadata', s.metadata,
-        'expires_at', vectorstore._epoch(s.last_active_at + make_interval(days => s.expires_after_days)),
+        'expires_at', vectorstore._epoch(vectorstore._expires_at(s.last_active_at, s.expires_after_days)),
         'embedding_model', s.embedding_model, 'dimensions', s.dimensions)
         -- expires_after is left out, not null, when there is none.
         || CASE WHEN s.expires_after_days IS NULL THEN '{}'
@@ -75,19 +75,25 @@ COMMENT ON FUNCTION vectorstore._check_cursors(text, text, boolean, anycompatibl
 
 CREATE FUNCTION vectorstore.api_create_vector_store(
     p_key bytea, p_name text, p_description text, p_metadata jsonb, p_expires_days integer,
-    p_embedding_model text, p_dimensions integer
+    p_embedding_model text, p_dimensions integer, p_files jsonb DEFAULT NULL, p_models text[] DEFAULT NULL
 ) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    tenant bigint := vectorstore._key_tenant(p_key);
     -- Made by a statement of its own: the next one sees it.
     number bigint := vectorstore._create_store(
-        vectorstore._key_tenant(p_key), p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL);
+        tenant, p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL,
+        coalesce(p_embedding_model = ANY (p_models), false));
 BEGIN
+    IF p_files IS NOT NULL THEN
+        PERFORM vectorstore._attach(number, tenant, NULL, p_files, p_models);
+    END IF;
     RETURN vectorstore._store_json(number);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_create_vector_store(bytea, text, text, jsonb, integer, text, integer) IS 'POST /vector_stores. NULL means the default.';
+COMMENT ON FUNCTION vectorstore.api_create_vector_store(bytea, text, text, jsonb, integer, text, integer, jsonb, text[]) IS
+    'POST /vector_stores. NULL means the default. Files to attach: an array of {"file_id", "attributes", "chunking_strategy"}; the models are those that the caller embeds with, which a store may also have.';
 
 -- Objects of a page lie between two others by (created_at, number), whatever the order asked for. A page before
 -- an object lies next to it: it is read backwards from there, and turned round.
@@ -152,28 +158,15 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_update_vector_store(bigint, text, bytea, jsonb) IS 'POST /vector_stores/{id}: changes the keys that are there of name, description, metadata, expires_after_days; null clears.';
 
-CREATE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint, p_store text, p_key bytea) RETURNS jsonb
+CREATE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint, p_store text, p_key bytea, p_mode text DEFAULT 'cascade') RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)));
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_mode);
     RETURN jsonb_build_object('id', p_store, 'object', 'vector_store.deleted', 'deleted', true);
 END
 $$;
-COMMENT ON FUNCTION vectorstore.api_delete_vector_store(bigint, text, bytea) IS 'DELETE /vector_stores/{id}.';
-
-CREATE FUNCTION vectorstore.api_store_context(p_store_id bigint, p_store text, p_key bytea) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
-BEGIN
-    PERFORM vectorstore._require_active(number);
-    RETURN (SELECT jsonb_build_object('embedding_model', s.embedding_model, 'dimensions', s.dimensions)
-            FROM vectorstore.stores s WHERE s.store_id = number);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_store_context(bigint, text, bytea) IS 'What the proxy must know of a store before it embeds a file for it.';
+COMMENT ON FUNCTION vectorstore.api_delete_vector_store(bigint, text, bytea, text) IS 'DELETE /vector_stores/{id}?mode=cascade|restrict.';
 
 CREATE FUNCTION vectorstore.api_health() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

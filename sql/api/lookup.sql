@@ -76,22 +76,6 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._fail_unknown(text, text, text, text) IS 'Raises P0002 for an unknown id with this prefix, else 22023.';
 
--- An expired store can be read, listed and deleted, but neither searched nor filled.
-CREATE FUNCTION vectorstore._require_active(p_store_id bigint) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    store text;
-BEGIN
-    SELECT s.id INTO store FROM vectorstore.stores s
-    WHERE s.store_id = p_store_id AND s.last_active_at + make_interval(days => s.expires_after_days) <= now();
-    IF FOUND THEN
-        PERFORM vectorstore._fail('22023', format('Vector store ''%s'' has expired.', store));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION vectorstore._require_active(bigint) IS '22023 when the store has expired.';
-
 -- Store of a SQL user: an id, or a name that only one store bears.
 CREATE FUNCTION vectorstore._store(p_store text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -122,7 +122,7 @@ COMMENT ON FUNCTION vectorstore._check_store(text, text, integer) IS '22023 for 
 -- Inserts a store; the checks of its callers differ, this part does not.
 CREATE FUNCTION vectorstore._create_store(
     tenant bigint, name text, description text, metadata jsonb, expires_after_days integer,
-    embedding_model text, dimensions integer, language text
+    embedding_model text, dimensions integer, language text, provided boolean DEFAULT false
 ) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -137,7 +137,7 @@ BEGIN
         IF dimensions <> size THEN
             PERFORM vectorstore._fail('22023', format('The model ''local'' has %s dimensions, not %s.', size, dimensions), 'invalid_value', 'dimensions');
         END IF;
-    ELSIF model <> 'none' THEN
+    ELSIF model <> 'none' AND NOT provided THEN
         PERFORM vectorstore._fail('22023', format('Unknown embedding model ''%s''.', vectorstore._shown(model)), 'invalid_value', 'embedding_model',
             'Use ''local'' for the model of this server, or ''none'' to bring your own vectors.');
     ELSIF size IS NULL THEN
@@ -155,7 +155,7 @@ BEGIN
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._create_store(bigint, text, text, jsonb, integer, text, integer, text) IS 'Inserts a store and its counters; returns its number.';
+COMMENT ON FUNCTION vectorstore._create_store(bigint, text, text, jsonb, integer, text, integer, text, boolean) IS 'Inserts a store and its counters; returns its number. provided: the proxy embeds for this model, of which the database knows nothing.';
 
 -- Names are not unique over HTTP, as with OpenAI. For SQL users they are, because there they stand for the store.
 CREATE FUNCTION vectorstore._claim_name(tenant bigint, name text, p_store_id bigint DEFAULT NULL) RETURNS void
@@ -226,6 +226,7 @@ CREATE FUNCTION vectorstore._update_store(p_store_id bigint, changes jsonb) RETU
 AS $$
 BEGIN
     PERFORM vectorstore._check_store(changes->>'name', changes->>'description', (changes->>'expires_after_days')::integer);
+    PERFORM vectorstore._require_active(p_store_id);
     UPDATE vectorstore.stores s SET
         name = CASE WHEN changes ? 'name' THEN coalesce(changes->>'name', '') ELSE s.name END,
         description = CASE WHEN changes ? 'description' THEN changes->>'description' ELSE s.description END,
@@ -238,14 +239,29 @@ $$;
 COMMENT ON FUNCTION vectorstore._update_store(bigint, jsonb) IS 'Changes the fields of a store that are keys of the object; JSON null clears one.';
 
 -- API: public
-CREATE FUNCTION @extschema@.vs_delete_store(store text) RETURNS void
+CREATE FUNCTION @extschema@.vs_delete_store(store text, mode text DEFAULT 'cascade') RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store(vectorstore._store(store));
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store), mode);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_delete_store(text) IS 'Deletes a store (by id or name) with everything in it. Uploaded files stay.';
+COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS
+    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), or restrict, which raises 2BP01 for a store that is not empty.';
+
+CREATE FUNCTION vectorstore._delete_store_in_mode(p_store_id bigint, p_mode text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'' and ''restrict''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
+    ELSIF p_mode = 'restrict' THEN
+        PERFORM vectorstore._require_empty(p_store_id);
+    END IF;
+    PERFORM vectorstore._delete_store(p_store_id);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store; 2BP01 in the mode restrict when it is not empty.';
 
 CREATE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

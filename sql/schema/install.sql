@@ -36,6 +36,15 @@ BEGIN
     IF vectorstore._schema_version() < 2 THEN
         PERFORM vectorstore._migrate_0002();
     END IF;
+    IF vectorstore._schema_version() < 3 THEN
+        PERFORM vectorstore._migrate_0003();
+    END IF;
+    IF vectorstore._schema_version() < 4 THEN
+        PERFORM vectorstore._migrate_0004();
+    END IF;
+    IF vectorstore._schema_version() < 5 THEN
+        PERFORM vectorstore._migrate_0005();
+    END IF;
     IF vectorstore._schema_version() < 6 THEN
         PERFORM vectorstore._migrate_0006();
     END IF;

@@ -13,7 +13,7 @@ BEGIN
         RETURN QUERY
         SELECT s.id, s.name, s.description, s.embedding_model, s.dimensions, c.chunks, c.usage_bytes,
                c.files_in_progress + c.files_completed + c.files_failed + c.files_cancelled,
-               s.metadata, s.last_active_at, s.last_active_at + make_interval(days => s.expires_after_days), s.created_at
+               s.metadata, s.last_active_at, vectorstore._expires_at(s.last_active_at, s.expires_after_days), s.created_at
         FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
         WHERE s.tenant_id = tenant;
     END IF;

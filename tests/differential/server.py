@@ -170,10 +170,15 @@ class Server:
         self, store: Store, file: str, attributes: Metadata, chunks: Sequence[str], vectors: Sequence[Vector]
     ) -> list[str]:
         """Ids of the chunks, in order."""
+        # Another strategy each time: the same would leave the file as it is.
+        attached: dict[str, Any] = self.one(
+            f"""SELECT vectorstore.api_attach_file(%s, %s, {API_KEY}, %s, %s::jsonb,
+                       jsonb_build_object('once', gen_random_uuid()), ARRAY['none', 'local'], 'differential', 60)""",
+            [store.number, store.id, file, json.dumps(attributes)],
+        )
         self.run(
-            f"""SELECT vectorstore.api_attach_file(%s, %s, {API_KEY}, %s, %s::jsonb, '{{"type": "other"}}', 'a text',
-                       %s::text[], %s::text[]::vector[], NULL)""",
-            [store.number, store.id, file, json.dumps(attributes), list(chunks), [vector_text(v) for v in vectors]],
+            "SELECT vectorstore.api_finish_job(%s, %s, %s, 'a text', %s::text[], %s::text[]::vector[])",
+            [store.number, file, attached["job"]["lease"], list(chunks), [vector_text(v) for v in vectors]],
         )
         found = self.run(
             "SELECT id FROM vectorstore.embeddings WHERE store_id = %s AND file_id = %s ORDER BY chunk_index",

@@ -4,7 +4,9 @@ The stack is named by OPENAI_BASE_URL, OPENAI_API_KEY and DATABASE_URL (a superu
 """
 
 import os
+import socket
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 import corpus
 import reference
 from http_client import Http
+from proxies import Database, Proxy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -166,6 +169,37 @@ def proxy_program():
     return read_setting("VS_PROXY_BIN")
 
 
+@pytest.fixture(scope="module")
+def another_proxy(tmp_path_factory, proxy_program, database_url, api_key):
+    """Starts further proxies on the same database; gives a client and the process of each."""
+    started = []
+
+    def start(**settings):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        environment = os.environ | settings
+        environment |= {"VECTORSTORE_DATABASE_URL": database_url, "VECTORSTORE_LISTEN": address}
+        log = tmp_path_factory.mktemp("proxy") / "proxy.log"
+        with log.open("w") as output:
+            process = subprocess.Popen([proxy_program, "serve"], env=environment, stdout=output, stderr=output)
+        started.append(process)
+        http = Http(f"http://{address}/v1", api_key)
+        for _ in range(200):
+            try:
+                if http.get("/ready", root=True).status == 200:
+                    return http, process
+            except ConnectionError:
+                assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        pytest.fail(f"a further proxy did not get ready: {log.read_text()}")
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(30)
+
+
 @pytest.fixture(scope="session")
 def load_documentation(tmp_path_factory, base_url, api_key, proxy_program):
     """Loads what `make run` loads, our own documentation, into the store with the given name."""
@@ -212,3 +246,25 @@ def proxy_survives(http):
     yield
     assert http.get("/health", root=True).status == 200
     assert http.get("/vector_stores?limit=1").status == 200
+
+
+@pytest.fixture(scope="module")
+def own_database(database_url, proxy_program):
+    """A database that no other proxy works on."""
+    fresh = Database(database_url, proxy_program)
+    yield fresh
+    fresh.drop()
+
+
+@pytest.fixture
+def start_proxy(own_database):
+    """Starts proxies on that database, and stops them after the test."""
+    started = []
+
+    def start(**settings):
+        started.append(Proxy(own_database, **settings))
+        return started[-1].start()
+
+    yield start
+    for proxy in started:
+        proxy.stop()

@@ -2,16 +2,17 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Db, Raw, call};
+use super::{Db, Raw, call, effect, settle};
 use crate::auth::ApiKey;
 use crate::config::FILE_PART_BYTES;
 use crate::error::{Error, Result};
 use crate::extract::Page;
 
-type Body = Json<Box<RawValue>>;
+pub(super) type Body = Json<Box<RawValue>>;
 
 /// A file to be stored, without its bytes.
 pub struct NewFile {
@@ -36,10 +37,40 @@ pub struct FileParts {
     pub parts: i32,
 }
 
+/// Stores bytes piece by piece with a statement that takes the key, the id, the piece's number and the piece.
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    key: &ApiKey,
+    id: &str,
+    mut data: impl AsyncRead + Unpin,
+) -> Result<()> {
+    let mut buffer = Vec::with_capacity(FILE_PART_BYTES);
+    for piece in 0_i32.. {
+        buffer.clear();
+        let read = (&mut data)
+            .take(FILE_PART_BYTES as u64)
+            .read_to_end(&mut buffer)
+            .await
+            .map_err(|error| Error::Internal(format!("spool: {error}")))?;
+        if read == 0 {
+            break;
+        }
+        sqlx::query(sql)
+            .bind(key.hash())
+            .bind(id)
+            .bind(piece)
+            .bind(&buffer)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 impl Db {
     /// Stores a small file.
     pub async fn create_file(&self, key: &ApiKey, new: &NewFile, data: &[u8]) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_file($1, $2, $3, $4, $5)",
             key.hash(),
@@ -56,7 +87,7 @@ impl Db {
         &self,
         key: &ApiKey,
         new: &NewFile,
-        mut data: impl AsyncRead + Unpin,
+        data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
         let mut transaction = self.pool.begin().await?;
         let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
@@ -66,30 +97,14 @@ impl Db {
             .bind(new.expires_seconds)
             .fetch_one(&mut *transaction)
             .await?;
-        let mut buffer = Vec::with_capacity(FILE_PART_BYTES);
-        for part in 0_i32.. {
-            buffer.clear();
-            let mut piece = (&mut data).take(FILE_PART_BYTES as u64);
-            let read = piece
-                .read_to_end(&mut buffer)
-                .await
-                .map_err(|error| Error::Internal(format!("spool: {error}")))?;
-            if read == 0 {
-                break;
-            }
-            sqlx::query("SELECT vectorstore.api_append_file($1, $2, $3, $4)")
-                .bind(key.hash())
-                .bind(&file)
-                .bind(part)
-                .bind(buffer.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
+        append(&mut transaction, sql, key, &file, data).await?;
         let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
             .bind(key.hash())
             .bind(&file)
             .fetch_one(&mut *transaction)
             .await?;
+        settle(&mut transaction, &body.0).await?;
         transaction.commit().await?;
         Ok(body.into())
     }

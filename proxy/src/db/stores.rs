@@ -3,15 +3,13 @@
 use pgvector::Vector;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Db, Raw, call};
+use super::files::Body;
+use super::{Attachment, Db, Raw, call, effect};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
-
-type Body = Json<Box<RawValue>>;
 
 /// Arguments of a vector store's creation; `None` takes the database's default.
 #[derive(Default)]
@@ -28,6 +26,10 @@ pub struct NewStore<'a> {
     pub embedding_model: Option<&'a str>,
     /// Dimensions of its vectors.
     pub dimensions: Option<i32>,
+    /// Its first files.
+    pub files: Vec<Attachment<'a>>,
+    /// The embedding models that this process has.
+    pub models: &'a [&'a str],
 }
 
 /// A search. Texts and vectors go together by place; the last `options.negatives` of them say what is not wanted.
@@ -103,30 +105,12 @@ pub struct SearchOptions<'a> {
     pub explain: Option<bool>,
 }
 
-/// A file that has been cut and embedded, or could not be.
-pub struct Attachment<'a> {
-    /// The file's id.
-    pub file: &'a str,
-    /// Checked attributes.
-    pub attributes: &'a Value,
-    /// The chunking strategy to report.
-    pub chunking: &'a Value,
-    /// The parsed text.
-    pub text: &'a str,
-    /// Its chunks.
-    pub chunks: &'a [String],
-    /// Their vectors.
-    pub embeddings: &'a [Vector],
-    /// `{"code", "message"}` when the file cannot be searched.
-    pub error: Option<&'a Value>,
-}
-
 impl Db {
     /// Creates a vector store.
     pub async fn create_store(&self, key: &ApiKey, new: &NewStore<'_>) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = effect!(
             self,
-            "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7)",
+            "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             key.hash(),
             new.name,
             new.description,
@@ -134,6 +118,8 @@ impl Db {
             new.expires_days,
             new.embedding_model,
             new.dimensions,
+            (!new.files.is_empty()).then_some(Json(&new.files)),
+            new.models,
         )?;
         Ok(body.into())
     }
@@ -183,14 +169,20 @@ impl Db {
         Ok(body.into())
     }
 
-    /// Deletes a vector store.
+    /// Deletes a vector store with everything in it.
     pub async fn delete_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        self.delete_store_in_mode(store, key, "cascade").await
+    }
+
+    /// Deletes a vector store; in the mode `restrict` only an empty one.
+    pub async fn delete_store_in_mode(&self, store: &StoreId, key: &ApiKey, mode: &str) -> Result<Raw> {
         let body: Body = call!(
             self,
-            "SELECT vectorstore.api_delete_vector_store($1, $2, $3)",
+            "SELECT vectorstore.api_delete_vector_store($1, $2, $3, $4)",
             store.number,
             &store.text,
             key.hash(),
+            mode,
         )?;
         Ok(body.into())
     }
@@ -212,50 +204,6 @@ impl Db {
         Ok(body.into())
     }
 
-    /// `{"embedding_model", "dimensions"}` of a store.
-    pub async fn store_context(&self, store: &StoreId, key: &ApiKey) -> Result<Value> {
-        let Json(context) = call!(
-            self,
-            "SELECT vectorstore.api_store_context($1, $2, $3)",
-            store.number,
-            &store.text,
-            key.hash(),
-        )?;
-        Ok(context)
-    }
-
-    /// Attaches a file with its chunks, in one transaction.
-    pub async fn attach_file(&self, store: &StoreId, key: &ApiKey, file: &Attachment<'_>) -> Result<Raw> {
-        let body: Body = call!(
-            self,
-            "SELECT vectorstore.api_attach_file($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            store.number,
-            &store.text,
-            key.hash(),
-            file.file,
-            Json(file.attributes),
-            Json(file.chunking),
-            file.text,
-            file.chunks,
-            file.embeddings,
-            file.error.map(Json),
-        )?;
-        Ok(body.into())
-    }
-
-    /// Lists a file that does not exist as a failed file of the store.
-    pub async fn attach_missing_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(
-            self,
-            "SELECT vectorstore.api_attach_missing_file($1, $2, $3, $4)",
-            store.number,
-            &store.text,
-            key.hash(),
-            file,
-        )?;
-        Ok(body.into())
-    }
-
     /// Lists the files of a store.
     pub async fn list_store_files(&self, store: &StoreId, key: &ApiKey, page: &Page) -> Result<Raw> {
         let body: Body = call!(
@@ -271,19 +219,6 @@ impl Db {
             page.filter.as_deref(),
         )?;
         Ok(body.into())
-    }
-
-    /// One file of a store, or nothing when it is not attached.
-    pub async fn find_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Option<Raw>> {
-        let body: Option<Body> = call!(
-            self,
-            "SELECT vectorstore.api_find_store_file($1, $2, $3, $4)",
-            store.number,
-            &store.text,
-            key.hash(),
-            file,
-        )?;
-        Ok(body.map(Raw::from))
     }
 
     /// One file of a store.
@@ -343,27 +278,5 @@ impl Db {
             file,
         )?;
         Ok(body.into())
-    }
-
-    /// Inserts texts; those without a vector are embedded by the database.
-    pub async fn insert_embeddings(
-        &self,
-        store: &StoreId,
-        key: &ApiKey,
-        contents: &[&str],
-        embeddings: &[Option<Vector>],
-        metadata: &[Json<Value>],
-    ) -> Result<Vec<Box<RawValue>>> {
-        let Json(rows) = call!(
-            self,
-            "SELECT vectorstore.api_insert_embeddings($1, $2, $3, $4, $5, $6)",
-            store.number,
-            &store.text,
-            key.hash(),
-            contents,
-            embeddings,
-            metadata,
-        )?;
-        Ok(rows)
     }
 }

@@ -1,10 +1,13 @@
 //! The text of a file: which files have one, and how it is decoded.
 
-use serde_json::{Value, json};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use vectorstore_core::chunk::ChunkKind;
 
+use super::extract::MAX_TEXT_BYTES;
+
 /// How the text is found in the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Prose.
     Text,
@@ -12,26 +15,65 @@ pub enum Kind {
     Markdown,
     /// Program text and data: cut at lines first.
     Code,
+    /// Tables: rows keep the names of their columns.
+    Csv,
+    /// JSON: cut at lines, of which it is given some.
+    Json,
     /// HTML: its text is extracted.
     Html,
+    /// PDF.
+    Pdf,
+    /// Word.
+    Docx,
+    /// PowerPoint.
+    Pptx,
 }
 
 impl Kind {
     /// How the text is cut.
     pub fn chunking(self) -> ChunkKind {
         match self {
-            Self::Text => ChunkKind::Text,
-            Self::Markdown | Self::Html => ChunkKind::Markdown,
-            Self::Code => ChunkKind::Code,
+            Self::Text | Self::Pdf => ChunkKind::Text,
+            Self::Markdown | Self::Html | Self::Docx | Self::Pptx => ChunkKind::Markdown,
+            Self::Code | Self::Csv | Self::Json => ChunkKind::Code,
+        }
+    }
+
+    /// Whether a library has to take it apart, which happens in a process of its own.
+    pub fn needs_child(self) -> bool {
+        matches!(self, Self::Html | Self::Pdf | Self::Docx | Self::Pptx)
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+            Self::Code => "code",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Html => "html",
+            Self::Pdf => "pdf",
+            Self::Docx => "docx",
+            Self::Pptx => "pptx",
         }
     }
 }
 
 /// Why a file cannot be searched: the `last_error` of a failed file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    code: &'static str,
+    code: Code,
     message: String,
+}
+
+/// The kinds of problems that OpenAI knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Code {
+    UnsupportedFile,
+    InvalidFile,
+    ServerError,
 }
 
 impl Problem {
@@ -43,17 +85,41 @@ impl Problem {
         } else {
             format!("of type '.{extension}'")
         };
-        Self { code: "unsupported_file", message: format!("Files {shown} are not supported.") }
+        Self { code: Code::UnsupportedFile, message: format!("Files {shown} are not supported.") }
     }
 
     /// The bytes are not what the name promises.
     pub fn invalid(message: String) -> Self {
-        Self { code: "invalid_file", message }
+        Self { code: Code::InvalidFile, message }
     }
 
-    /// The error as the database takes it.
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "message": self.message})
+    /// There is more text than a file may have.
+    pub fn too_long() -> Self {
+        Self::invalid(format!("The text of the file is longer than {MAX_TEXT_BYTES} bytes."))
+    }
+
+    /// A fault of ours: trying again may help.
+    pub fn server(message: String) -> Self {
+        Self { code: Code::ServerError, message }
+    }
+
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        self.code == Code::ServerError
+    }
+
+    /// The name that OpenAI has for it.
+    pub fn code(&self) -> &'static str {
+        match self.code {
+            Code::UnsupportedFile => "unsupported_file",
+            Code::InvalidFile => "invalid_file",
+            Code::ServerError => "server_error",
+        }
+    }
+
+    /// What was wrong, for people.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 }
 
@@ -68,21 +134,18 @@ pub fn kind_of(filename: &str) -> Option<Kind> {
         "txt" | "text" | "log" | "rst" | "tex" => Kind::Text,
         "md" | "markdown" => Kind::Markdown,
         "html" | "htm" | "xhtml" => Kind::Html,
-        "bash" | "c" | "cc" | "cfg" | "cpp" | "cs" | "css" | "csv" | "go" | "h" | "hpp" | "ini" | "java"
-        | "js" | "json" | "jsonl" | "jsx" | "kt" | "lua" | "mjs" | "php" | "pl" | "proto" | "ps1" | "py"
-        | "r" | "rb" | "rs" | "scala" | "sh" | "sql" | "swift" | "toml" | "ts" | "tsv" | "tsx" | "xml"
-        | "yaml" | "yml" => Kind::Code,
+        "pdf" => Kind::Pdf,
+        "docx" => Kind::Docx,
+        "pptx" => Kind::Pptx,
+        "csv" | "tsv" => Kind::Csv,
+        "json" => Kind::Json,
+        "bash" | "c" | "cc" | "cfg" | "cpp" | "cs" | "css" | "go" | "h" | "hpp" | "ini" | "java" | "js"
+        | "jsonl" | "jsx" | "kt" | "lua" | "mjs" | "php" | "pl" | "proto" | "ps1" | "py" | "r" | "rb"
+        | "rs" | "scala" | "sh" | "sql" | "swift" | "toml" | "ts" | "tsx" | "xml" | "yaml" | "yml" => {
+            Kind::Code
+        }
         _ => return None,
     })
-}
-
-/// The text of a file.
-pub fn extract(kind: Kind, bytes: Vec<u8>) -> Result<String, Problem> {
-    let text = decode(bytes)?;
-    match kind {
-        Kind::Html => Ok(super::html::text_of(&text)),
-        _ => Ok(text),
-    }
 }
 
 /// Decodes UTF-8 (with or without byte order mark), ASCII, and UTF-16 with byte order mark.
@@ -116,8 +179,16 @@ mod tests {
         assert_eq!(kind_of("read.me.md"), Some(Kind::Markdown));
         assert_eq!(kind_of("x.py"), Some(Kind::Code));
         assert_eq!(kind_of("x.htm"), Some(Kind::Html));
-        for name in ["x.pdf", "x", "x.", "", ".txt.exe", "x.tx t"] {
+        assert_eq!(kind_of("x.PDF"), Some(Kind::Pdf));
+        for name in ["x.doc", "x.odt", "x", "x.", "", ".txt.exe", "x.tx t"] {
             assert_eq!(kind_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn kinds_have_the_names_that_the_command_line_reads() {
+        for kind in Kind::value_variants() {
+            assert_eq!(Kind::from_str(kind.name(), false).as_ref(), Ok(kind));
         }
     }
 
@@ -139,7 +210,7 @@ mod tests {
         assert_eq!(decode("grüße".as_bytes().to_vec()).unwrap(), "grüße");
         assert_eq!(decode(Vec::new()).unwrap(), "");
         for bad in [&b"gr\xfc\xdfe"[..], b"a\0b", b"\x89PNG\r\n\x1a\n\0"] {
-            assert_eq!(decode(bad.to_vec()).unwrap_err().code, "invalid_file");
+            assert_eq!(decode(bad.to_vec()).unwrap_err().code, Code::InvalidFile);
         }
     }
 }

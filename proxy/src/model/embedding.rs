@@ -23,7 +23,7 @@ pub enum EmbeddingInput {
 pub struct EmbeddingRequest {
     /// The texts.
     pub input: EmbeddingInput,
-    /// `local`, or the full name of the model.
+    /// One of the names that `GET /models` lists.
     #[schema(example = "local")]
     pub model: String,
     /// `float` or `base64`: little-endian 32-bit floats.

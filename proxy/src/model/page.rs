@@ -86,6 +86,15 @@ pub struct FileListQuery {
     pub purpose: Option<String>,
 }
 
+/// How a vector store is deleted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteQuery {
+    /// `cascade` deletes everything in it, `restrict` only an empty store.
+    #[param(pattern = "^(cascade|restrict)$", default = "cascade")]
+    pub mode: Option<String>,
+}
+
 /// What a deletion answers.
 #[derive(ToSchema)]
 pub struct Deleted {

@@ -34,7 +34,7 @@ pub struct VectorStoreCreate {
     pub chunking_strategy: Option<ChunkingStrategy>,
     /// At most 16 pairs; keys of at most 64 characters.
     pub metadata: Option<HashMap<String, String>>,
-    /// Extension: `local` (the default) or `none`, for stores that are only given vectors.
+    /// Extension: `local` (the default), a model of a provider, or `none` for stores that are only given vectors.
     #[schema(example = "local")]
     pub embedding_model: Option<String>,
     /// Extension: dimensions of the vectors, for a store without an embedding model.

@@ -1,28 +1,29 @@
-//! `/embeddings` and `/models`: the local model as an OpenAI-compatible provider.
+//! `/embeddings` and `/models`: this server as an OpenAI-compatible provider of embeddings.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use data_encoding::BASE64;
+use pgvector::Vector;
 use serde_json::{Value, json};
 use vectorstore_core::model::Model;
 
 use crate::auth::ApiKey;
+use crate::embed::{Provider, Providers};
 use crate::error::{Error, Result};
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, ModelName};
 use crate::fields::{self, Fields, array_length, missing, not_empty, wrong_type};
-use crate::model::{EmbeddingRequest, EmbeddingResponse, ModelList};
+use crate::model::{EmbeddingRequest, EmbeddingResponse, ModelList, ModelObject};
 use crate::openapi::Failures;
 use crate::state::AppState;
+use crate::tokens::{self, MAX_TOKENS};
 
 const MAX_INPUTS: usize = 2048;
-const MAX_TOKENS: usize = 8192;
-const MAX_TOTAL_TOKENS: usize = 300_000;
 const EXPECTED: &str =
     "one of a string, an array of strings, an array of integers, or an array of integer arrays";
 
-/// Embed texts with the local model
+/// Embed texts
 #[utoipa::path(
     post, path = "/embeddings", tag = "embeddings", request_body = EmbeddingRequest,
     responses((status = 200, description = "The vectors", body = EmbeddingResponse), Failures)
@@ -32,18 +33,21 @@ pub async fn create_embedding(
     key: ApiKey,
     body: JsonBody,
 ) -> Result<Json<Value>> {
-    let model = state
-        .model()
-        .cloned()
-        .ok_or_else(|| Error::Unavailable("no embedding model is configured".into()))?;
-    let (inputs, base64) = body.read(|fields| {
-        check_model(fields, &model)?;
+    if state.providers().names().is_empty() {
+        return Err(Error::Unavailable("no embedding model is configured".into()));
+    }
+    let (provider, inputs, base64) = body.read(|fields| {
+        let provider = read_model(fields, state.providers())?;
         fields.string("user", usize::MAX)?;
         let format = fields.choice("encoding_format", &["float", "base64"])?;
-        Ok((read_input(fields)?, format == Some("base64")))
+        Ok((provider, read_input(fields)?, format == Some("base64")))
     })?;
     state.db().check_key(&key).await?;
-    state.compute(move || embed(&model, &inputs, base64)).await?.map(Json)
+    let model = provider.own_name().unwrap_or(&provider.name).to_owned();
+    let tokenizer = state.model().filter(|_| provider.is_local()).cloned();
+    let (inputs, total) = state.compute(move || count(tokenizer, inputs)).await??;
+    let vectors = provider.embed(&state, inputs).await?;
+    Ok(Json(answer(&model, &vectors, total, base64)))
 }
 
 /// List the models
@@ -53,32 +57,40 @@ pub async fn create_embedding(
 )]
 pub async fn list_models(State(state): State<AppState>, key: ApiKey) -> Result<Json<Value>> {
     state.db().check_key(&key).await?;
-    let names = state.model().map(|model| ["local", model.name()]).into_iter().flatten();
-    let data: Vec<Value> = names
-        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "vectorstore"}))
-        .collect();
+    let data: Vec<Value> = state.providers().names().into_iter().map(model_object).collect();
     Ok(Json(json!({"object": "list", "data": data})))
 }
 
-fn check_model(fields: &Fields<'_>, model: &Model) -> Result<()> {
-    let name = fields.required("model", fields.string("model", 256)?)?;
-    if name != "local" && name != model.name() {
-        let message = format!(
-            "The model '{name}' does not exist. Available models are: 'local' and '{}'.",
-            model.name()
-        );
-        return Err(Error::invalid("model_not_found", "model", message));
-    }
-    let own = model.dimensions() as i64;
-    match fields.integer("dimensions", 1, i64::MAX)? {
-        Some(dimensions) if dimensions != own => {
-            let message = format!(
-                "Invalid 'dimensions': the model has {own} dimensions, and no other number is possible."
-            );
-            Err(Error::invalid("invalid_value", "dimensions", message))
+/// Retrieve a model
+#[utoipa::path(
+    get, path = "/models/{model}", tag = "embeddings",
+    params(("model" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The model", body = ModelObject), Failures)
+)]
+pub async fn retrieve_model(
+    State(state): State<AppState>,
+    key: ApiKey,
+    name: ModelName,
+) -> Result<Json<Value>> {
+    state.db().check_key(&key).await?;
+    match state.providers().names().into_iter().find(|known| *known == name.0) {
+        Some(known) => Ok(Json(model_object(known))),
+        None => {
+            let message = format!("The model '{}' does not exist.", name.0);
+            Err(Error::not_found("model_not_found", "model", message))
         }
-        _ => Ok(()),
     }
+}
+
+fn model_object(id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": 0, "owned_by": "vectorstore"})
+}
+
+fn read_model(fields: &Fields<'_>, providers: &Providers) -> Result<Arc<Provider>> {
+    let name = fields.required("model", fields.string("model", 256)?)?;
+    let provider = providers.require(name, "model")?;
+    provider.check_dimensions(fields.integer("dimensions", 1, i64::MAX)?)?;
+    Ok(provider.clone())
 }
 
 /// The texts of `input`, in order.
@@ -135,29 +147,30 @@ fn read_tokens(path: &str, tokens: &[Value]) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn embed(model: &Arc<Model>, inputs: &[String], base64: bool) -> Result<Value> {
-    let mut total = 0;
-    let mut data = Vec::with_capacity(inputs.len());
-    for (index, text) in inputs.iter().enumerate() {
-        let tokens = model.tokenize(text).len();
-        total += tokens;
-        // Our tokens are shorter than cl100k's, so the limits are checked with room to spare.
-        if tokens > 2 * MAX_TOKENS || total > 2 * MAX_TOTAL_TOKENS {
-            let message = format!(
-                "Invalid 'input': {MAX_TOKENS} tokens a text and {MAX_TOTAL_TOKENS} tokens in all are the limit."
-            );
-            return Err(Error::invalid("context_length_exceeded", "input", message));
-        }
-        let vector = model.embed(text);
-        let embedding = match base64 {
-            true => Value::from(to_base64(&vector)),
-            false => Value::from(vector),
-        };
-        data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
-    }
-    Ok(json!({
-        "object": "list", "data": data, "model": model.name(), "usage": {"prompt_tokens": total, "total_tokens": total},
-    }))
+/// The texts, and their tokens together.
+fn count(tokenizer: Option<Arc<Model>>, inputs: Vec<String>) -> Result<(Vec<String>, usize)> {
+    tokens::check_lengths(&inputs)?;
+    let count = |text: &String| match &tokenizer {
+        Some(model) => model.tokenize(text).len(),
+        None => tokens::count(text),
+    };
+    let total = inputs.iter().map(count).sum();
+    Ok((inputs, total))
+}
+
+fn answer(model: &str, vectors: &[Vector], total: usize, base64: bool) -> Value {
+    let encode = |vector: &Vector| match base64 {
+        true => Value::from(to_base64(vector.as_slice())),
+        false => Value::from(vector.as_slice()),
+    };
+    let data: Vec<Value> = vectors
+        .iter()
+        .enumerate()
+        .map(|(index, vector)| json!({"object": "embedding", "index": index, "embedding": encode(vector)}))
+        .collect();
+    json!({
+        "object": "list", "data": data, "model": model, "usage": {"prompt_tokens": total, "total_tokens": total},
+    })
 }
 
 fn to_base64(vector: &[f32]) -> String {

@@ -1,26 +1,32 @@
 //! `/vector_stores/{id}/embeddings`: texts with their vectors, as litellm-pgvector takes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use axum::Json;
 use axum::extract::State;
 use pgvector::Vector;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sqlx::types::Json as SqlJson;
 
 use super::search::read_vector;
 use crate::auth::ApiKey;
 use crate::db::Raw;
-use crate::error::{Error, Result};
+use crate::embed;
+use crate::error::Result;
 use crate::extract::{JsonBody, StoreId};
 use crate::fields::{Fields, missing, wrong_type};
 use crate::model::{EmbeddingBatchCreate, EmbeddingCreate, StoredEmbedding, StoredEmbeddingBatch};
 use crate::openapi::Failures;
 use crate::state::AppState;
 
-const MAX_CONTENT: usize = 262_144;
+/// Longest text, in characters.
+pub const MAX_CONTENT: usize = 262_144;
 const MAX_ITEMS: usize = 10_000;
+
+/// Any object.
+pub fn read_metadata<'a>(fields: &Fields<'a>) -> Result<Option<&'a Value>> {
+    match fields.value("metadata") {
+        Some(other) if !other.is_object() => Err(wrong_type(&fields.path("metadata"), "an object", other)),
+        metadata => Ok(metadata),
+    }
+}
 
 /// The rows to insert, column by column.
 #[derive(Default)]
@@ -33,19 +39,19 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn push(&mut self, fields: &Fields<'a>) -> Result<()> {
         let content = fields.required("content", fields.string("content", MAX_CONTENT)?)?;
-        let metadata = match fields.value("metadata") {
-            None => Value::Object(Default::default()),
-            Some(object @ Value::Object(_)) => object.clone(),
-            Some(other) => return Err(wrong_type(&fields.path("metadata"), "an object", other)),
-        };
+        let metadata = read_metadata(fields)?.cloned().unwrap_or_else(|| Value::Object(Default::default()));
         self.embeddings.push(read_vector(fields, "embedding")?);
         self.contents.push(content);
         self.metadata.push(SqlJson(metadata));
         Ok(())
     }
 
-    async fn insert(&self, state: &AppState, key: &ApiKey, store: &StoreId) -> Result<Vec<Box<RawValue>>> {
-        state.db().insert_embeddings(store, key, &self.contents, &self.embeddings, &self.metadata).await
+    async fn insert(&mut self, state: &AppState, key: &ApiKey, store: &StoreId, single: bool) -> Result<Raw> {
+        embed::fill_in(state, store, key, &self.contents, &mut self.embeddings).await?;
+        state
+            .db()
+            .insert_embeddings(store, key, &self.contents, &self.embeddings, &self.metadata, single)
+            .await
     }
 }
 
@@ -63,8 +69,7 @@ pub async fn create_vector_store_embedding(
 ) -> Result<Raw> {
     let mut rows = Rows::default();
     body.read(|fields| rows.push(fields))?;
-    let inserted = rows.insert(&state, &key, &store).await?;
-    inserted.into_iter().next().map(Raw).ok_or_else(|| Error::Internal("nothing was inserted".into()))
+    rows.insert(&state, &key, &store, true).await
 }
 
 /// Put texts into a vector store, all or none
@@ -78,7 +83,7 @@ pub async fn create_vector_store_embedding_batch(
     key: ApiKey,
     store: StoreId,
     body: JsonBody,
-) -> Result<Json<Value>> {
+) -> Result<Raw> {
     let mut rows = Rows::default();
     body.read(|fields| {
         let items = fields.array("embeddings", 1, MAX_ITEMS)?.ok_or_else(|| missing("embeddings"))?;
@@ -87,7 +92,5 @@ pub async fn create_vector_store_embedding_batch(
             .enumerate()
             .try_for_each(|(at, item)| rows.push(&Fields::of(item, format!("embeddings[{at}]"))?))
     })?;
-    let data = rows.insert(&state, &key, &store).await?;
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    Ok(Json(serde_json::json!({"object": "embedding.batch", "data": data, "created": created})))
+    rows.insert(&state, &key, &store, false).await
 }

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
+use crate::attach;
 use crate::auth::ApiKey;
 use crate::db::Raw;
 use crate::error::Result;
-use crate::extract::{FileId, JsonBody, MAX_ID_CHARS, QueryString, StoreId};
+use crate::extract::{FileId, JsonBody, QueryString, StoreId};
 use crate::fields::missing;
-use crate::ingest::{self, Strategy};
 use crate::metadata::{self, Values};
 use crate::model::{
     Deleted, StoreFile, StoreFileContent, StoreFileCreate, StoreFileList, StoreFileListQuery, StoreFileUpdate,
@@ -18,10 +18,10 @@ use crate::openapi::Failures;
 use crate::state::AppState;
 
 /// What `filter` of a list may be.
-const STATUSES: [&str; 4] = ["in_progress", "completed", "failed", "cancelled"];
+pub(super) const STATUSES: [&str; 4] = ["in_progress", "completed", "failed", "cancelled"];
 
 /// How long the official clients shall wait before they ask for a file's status again.
-const POLL_AFTER_MS: u32 = 500;
+pub(super) const POLL_AFTER_MS: u32 = 500;
 
 /// Attach a file to a vector store
 #[utoipa::path(
@@ -35,12 +35,8 @@ pub async fn create_vector_store_file(
     store: StoreId,
     body: JsonBody,
 ) -> Result<Raw> {
-    let (file, attributes, strategy) = body.read(|fields| {
-        let file = fields.required("file_id", fields.string("file_id", MAX_ID_CHARS)?)?;
-        let attributes = metadata::read(fields, "attributes", Values::Scalars)?.cloned();
-        Ok((file, attributes.unwrap_or_else(|| json!({})), Strategy::read(fields)?))
-    })?;
-    ingest::attach(&state, &key, &store, file, &attributes, strategy).await
+    let file = body.read(attach::read_file)?;
+    attach::file(&state, &key, &store, &file).await
 }
 
 /// List the files of a vector store

@@ -1,16 +1,19 @@
 //! `/vector_stores`
 
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::attach;
 use crate::auth::ApiKey;
 use crate::db::{NewStore, Raw};
-use crate::error::{Error, Result};
-use crate::extract::{JsonBody, MAX_ID_CHARS, QueryString, StoreId};
+use crate::embed::LOCAL;
+use crate::error::Result;
+use crate::extract::{JsonBody, QueryString, StoreId};
 use crate::fields::Fields;
-use crate::ingest::{self, Strategy};
 use crate::metadata::{self, Values};
-use crate::model::{Deleted, ListQuery, VectorStore, VectorStoreCreate, VectorStoreList, VectorStoreUpdate};
+use crate::model::{
+    DeleteQuery, Deleted, ListQuery, VectorStore, VectorStoreCreate, VectorStoreList, VectorStoreUpdate,
+};
 use crate::openapi::Failures;
 use crate::state::AppState;
 
@@ -24,55 +27,37 @@ const MAX_FILES: usize = 500;
     responses((status = 200, description = "The vector store", body = VectorStore), Failures)
 )]
 pub async fn create_vector_store(State(state): State<AppState>, key: ApiKey, body: JsonBody) -> Result<Raw> {
-    let (new, files, strategy) = body.read(|fields| {
-        let model = fields.string("embedding_model", MAX_NAME)?;
-        let new = NewStore {
+    let models = state.models();
+    let new = body.read(|fields| {
+        let (embedding_model, dimensions) = read_model(&state, fields)?;
+        Ok(NewStore {
             name: fields.string("name", MAX_NAME)?,
             description: fields.string("description", MAX_DESCRIPTION)?,
             metadata: metadata::read(fields, "metadata", Values::Strings)?,
             expires_days: expires_after(fields)?,
-            // Stores know the server's own model by one name only.
-            embedding_model: model
-                .map(|name| if state.model().is_some_and(|m| m.name() == name) { "local" } else { name }),
-            dimensions: fields.integer("dimensions", 1, 16_000)?.map(|dimensions| dimensions as i32),
-        };
-        Ok((
-            new,
-            fields.strings("file_ids", 0, MAX_FILES, MAX_ID_CHARS)?.unwrap_or_default(),
-            Strategy::read(fields)?,
-        ))
+            embedding_model,
+            dimensions,
+            files: attach::read_ids(fields, 0, MAX_FILES)?.unwrap_or_default(),
+            models: &models,
+        })
     })?;
-    let created = state.db().create_store(&key, &new).await?;
-    if files.is_empty() { Ok(created) } else { attach_files(&state, &key, created, &files, strategy).await }
+    attach::new_store(&state, &key, &new).await
 }
 
-/// Attaches the first files of a new store; if that is impossible, the store is taken back, because the client will not learn its id.
-async fn attach_files(
-    state: &AppState,
-    key: &ApiKey,
-    created: Raw,
-    files: &[&str],
-    strategy: Strategy,
-) -> Result<Raw> {
-    let store: Value =
-        serde_json::from_str(created.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
-    let store = StoreId::new(store["id"].as_str().unwrap_or_default().to_owned());
-    for file in files {
-        let attached = match ingest::attach(state, key, &store, file, &json!({}), strategy).await {
-            // An unknown file, or an id that cannot be one, is listed as failed.
-            Err(Error::Client(error)) if matches!(error.status.as_u16(), 400 | 404) => {
-                state.db().attach_missing_file(&store, key, file).await
-            }
-            result => result,
-        };
-        if let Err(error) = attached {
-            if let Err(error) = state.db().delete_store(&store, key).await {
-                tracing::error!(store = store.text, %error, "a store without its files could not be taken back");
-            }
-            return Err(error);
+/// The model of a new store and its dimensions.
+fn read_model<'a>(state: &AppState, fields: &Fields<'a>) -> Result<(Option<&'a str>, Option<i32>)> {
+    let name = fields.string("embedding_model", MAX_NAME)?;
+    let dimensions = fields.integer("dimensions", 1, 16_000)?;
+    match name.and_then(|name| state.providers().get(name)) {
+        // Stores know the server's own model by one name only.
+        Some(provider) => {
+            provider.check_dimensions(dimensions)?;
+            let name = if provider.is_local() { Some(LOCAL) } else { name };
+            Ok((name, Some(provider.dimensions as i32)))
         }
+        // None, or one that the database will refuse.
+        None => Ok((name, dimensions.map(|dimensions| dimensions as i32))),
     }
-    state.db().get_store(&store, key).await
 }
 
 /// `expires_after`: both of its fields are required.
@@ -142,15 +127,23 @@ fn read_changes(fields: &Fields<'_>) -> Result<Value> {
 /// Delete a vector store
 #[utoipa::path(
     delete, path = "/vector_stores/{vector_store_id}", tag = "vector stores",
-    params(("vector_store_id" = String, Path, description = "Id of the vector store")),
+    params(("vector_store_id" = String, Path, description = "Id of the vector store"), DeleteQuery),
     responses((status = 200, description = "It is gone", body = Deleted), Failures)
 )]
-pub async fn delete_vector_store(State(state): State<AppState>, key: ApiKey, store: StoreId) -> Result<Raw> {
-    state.db().delete_store(&store, &key).await
+pub async fn delete_vector_store(
+    State(state): State<AppState>,
+    key: ApiKey,
+    store: StoreId,
+    query: QueryString,
+) -> Result<Raw> {
+    let mode = query.choice("mode", &["cascade", "restrict"])?.unwrap_or("cascade");
+    state.db().delete_store_in_mode(&store, &key, mode).await
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn changes(body: Value) -> Result<Value> {

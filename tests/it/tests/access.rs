@@ -16,10 +16,26 @@ fn acceptable_body(operation: &str) -> (&'static str, &'static str) {
         "post /v1/vector_stores/{vector_store_id}/search" => (json, r#"{"query": "x"}"#),
         "post /v1/vector_stores/{vector_store_id}/files" => (json, r#"{"file_id": "file-x"}"#),
         "post /v1/vector_stores/{vector_store_id}/files/{file_id}" => (json, r#"{"attributes": {}}"#),
+        "post /v1/vector_stores/{vector_store_id}/file_batches" => (json, r#"{"file_ids": ["file-x"]}"#),
+        "post /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel" => (json, ""),
         "post /v1/vector_stores/{vector_store_id}/embeddings" => (json, r#"{"content": "x"}"#),
         "post /v1/vector_stores/{vector_store_id}/embeddings/batch" => {
             (json, r#"{"embeddings": [{"content": "x"}]}"#)
         }
+        "put /v1/vector_stores/{vector_store_id}/embeddings/{embedding_id}"
+        | "patch /v1/vector_stores/{vector_store_id}/embeddings/{embedding_id}" => {
+            (json, r#"{"content": "x"}"#)
+        }
+        "delete /v1/vector_stores/{vector_store_id}/embeddings/batch" => (json, r#"{"ids": ["x"]}"#),
+        "post /v1/uploads" => {
+            (json, r#"{"filename": "x", "purpose": "batch", "mime_type": "text/plain", "bytes": 1}"#)
+        }
+        "post /v1/uploads/{upload_id}/parts" => (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"data\"; filename=\"x\"\r\n\r\nx\r\n--b--\r\n",
+        ),
+        "post /v1/uploads/{upload_id}/complete" => (json, r#"{"part_ids": []}"#),
+        "post /v1/uploads/{upload_id}/cancel" => (json, ""),
         "post /v1/embeddings" => (json, r#"{"input": "x", "model": "local"}"#),
         "post /v1/files" => (
             "multipart/form-data; boundary=b",
@@ -44,7 +60,13 @@ async fn every_operation_needs_a_key() {
             if OPEN.contains(&path.as_str()) {
                 continue;
             }
-            let uri = path.replace("{vector_store_id}", "vs_x").replace("{file_id}", "file-x");
+            let uri = path
+                .replace("{vector_store_id}", "vs_x")
+                .replace("{file_id}", "file-x")
+                .replace("{batch_id}", "vsfb_x")
+                .replace("{upload_id}", "upload_x")
+                .replace("{embedding_id}", "emb_x")
+                .replace("{model}", "local");
             assert!(!uri.contains('{'), "a path parameter that this test does not know: {path}");
             let (content_type, body) = acceptable_body(&format!("{method} {path}"));
             for (authorization, code) in [

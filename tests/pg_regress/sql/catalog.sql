@@ -34,7 +34,7 @@ WHERE c.relnamespace = 'vectorstore'::regnamespace AND c.relkind = 'r' AND NOT c
 -- Unique keys of per-store tables that do not start with store_id.
 SELECT i.indexrelid::regclass FROM pg_index i
 WHERE i.indisunique AND i.indrelid IN ('vectorstore.embeddings'::regclass, 'vectorstore.store_files'::regclass, 'vectorstore.store_counters'::regclass,
-                                         'vectorstore.search_indexes'::regclass, 'vectorstore.segments'::regclass, 'vectorstore.segment_pages'::regclass, 'vectorstore.changes'::regclass)
+                                         'vectorstore.search_indexes'::regclass, 'vectorstore.segments'::regclass, 'vectorstore.segment_pages'::regclass, 'vectorstore.changes'::regclass, 'vectorstore.ingest_jobs'::regclass, 'vectorstore.file_batches'::regclass)
   AND i.indkey[0] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attname = 'store_id');
 
 -- Pages that would not be stored as they are, in their row.

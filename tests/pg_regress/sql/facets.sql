@@ -67,9 +67,11 @@ SELECT * FROM vs_facets('shop', ARRAY['colour', 'stock', 'mixed', 'rare']);
 SELECT vs_create_api_key('facets', :key) IS NOT NULL AS created;
 SELECT body->>'id' AS id, vectorstore._id_number('vs_', body->>'id') AS n FROM vectorstore.api_create_vector_store(:key, 'shelf', NULL, NULL, NULL, 'none', 2) body \gset
 SELECT vectorstore.api_create_file(:key, 'f.txt', 'assistants', 'one two', NULL)->>'id' AS file \gset
-SELECT vectorstore.api_attach_file(:n, :'id', :key, :'file', '{"filename": "mine", "shelf": 3}', '{"type": "other"}', 'one two', ARRAY['one', 'two'], array_fill('[1,0]'::vector, ARRAY[2]), NULL)->>'status' AS status;
+SELECT vectorstore.api_attach_file(:n, :'id', :key, :'file', '{"filename": "mine", "shelf": 3}', '{"type": "other"}', ARRAY['none'], 'w', 30)->'job'->>'lease' AS lease \gset
+SELECT vectorstore.api_finish_job(:n, :'file', :'lease', 'one two', ARRAY['one', 'two'], array_fill('[1,0]'::vector, ARRAY[2])) AS finished;
 SELECT vectorstore.api_create_file(:key, 'g.txt', 'assistants', 'three', NULL)->>'id' AS other \gset
-SELECT vectorstore.api_attach_file(:n, :'id', :key, :'other', NULL, '{"type": "other"}', 'three', ARRAY['three'], array_fill('[1,0]'::vector, ARRAY[1]), NULL)->>'status' AS status;
+SELECT vectorstore.api_attach_file(:n, :'id', :key, :'other', NULL, '{"type": "other"}', ARRAY['none'], 'w', 30)->'job'->>'lease' AS lease \gset
+SELECT vectorstore.api_finish_job(:n, :'other', :'lease', 'three', ARRAY['three'], array_fill('[1,0]'::vector, ARRAY[1])) AS finished;
 SELECT vs_upsert('shelf', ARRAY['four', 'five'], ARRAY['4', '5'], array_fill('[1,0]'::vector, ARRAY[2]), ARRAY[NULL, '{"file_id": 7}']::jsonb[]);
 CREATE VIEW pg_temp.shelf AS
     SELECT f.key, replace(replace(f.value::text, (SELECT min(id) FROM vectorstore.files WHERE filename = 'f.txt'), 'F'), (SELECT min(id) FROM vectorstore.files WHERE filename = 'g.txt'), 'G') AS value, f.count

@@ -162,7 +162,7 @@ SELECT (SELECT count(*) FROM vectorstore.segments) AS segments, (SELECT count(*)
        (SELECT count(*) FROM vectorstore.search_indexes) AS indexes, (SELECT count(*) FROM vectorstore.dropped_stores) AS dropped;
 -- Nobody writes to a store that is not there.
 INSERT INTO vectorstore.embeddings (store_id, tenant_id, id, language, embedding, content) SELECT :number, s.tenant_id, 'x', 1, '[1]', 'x' FROM vectorstore.stores s;
-INSERT INTO vectorstore.file_batches (store_id, tenant_id, id, status) SELECT :number, s.tenant_id, 'x', 'completed' FROM vectorstore.stores s;
+INSERT INTO vectorstore.file_batches (store_id, tenant_id, id) SELECT :number, s.tenant_id, 'x' FROM vectorstore.stores s;
 INSERT INTO vectorstore.store_files (store_id, tenant_id, id, filename, status, chunking_strategy) SELECT :number, s.tenant_id, 'x', 'f', 'completed', '{}' FROM vectorstore.stores s;
 -- A worker sweeps too.
 SET vectorstore.background_merge = on;

@@ -12,10 +12,12 @@ use super::ChunkKind;
 const MAX_ATOM_BYTES: usize = 64;
 /// A token is charged for every so many bytes at least: it bounds a chunk of blanks, 80 of which are one token.
 const MAX_BYTES_PER_TOKEN: usize = 32;
+/// Level of a new page, above that of all headings.
+const PAGE: u8 = 7;
 /// How far a Markdown block may be indented and still count as the start of its line.
 const MAX_INDENT: usize = 32;
 
-/// Strength of the break before an atom, from none to a heading of level one.
+/// Strength of the break before an atom, from none to a heading of level one or a new page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Piece,
@@ -130,6 +132,7 @@ fn breaks(text: &str, kind: ChunkKind) -> Vec<(usize, Rank)> {
     let mut before = '\n';
     let mut sentence_over = false;
     let mut line_is_blank = true;
+    let mut page_over = false;
     for (at, c) in text.char_indices() {
         let rank = if before == '\n' {
             let after_blank_line = std::mem::replace(&mut line_is_blank, true);
@@ -146,11 +149,14 @@ fn breaks(text: &str, kind: ChunkKind) -> Vec<(usize, Rank)> {
         } else {
             matches!(before, '。' | '！' | '？').then_some(Rank::Sentence)
         };
+        page_over |= before == '\u{c}';
+        let page = (page_over && !c.is_whitespace()).then_some(Rank::Section(PAGE));
+        page_over &= page.is_none();
         let mut block = None;
         while let Some((start, rank)) = blocks.next_if(|(start, _)| *start <= at) {
             block = block.max((start == at).then_some(rank));
         }
-        if let Some(rank) = block.or(rank)
+        if let Some(rank) = page.or(block).or(rank)
             && at > 0
         {
             breaks.push((at, rank));

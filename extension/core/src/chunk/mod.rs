@@ -4,7 +4,8 @@
 //! The text is first cut into atoms ([`atoms`]): lines, words and the like, each with its number of tokens and the
 //! strength of the break before it. Chunks are then runs of atoms, found with running sums in linear time: a
 //! splitter that counts the tokens of each candidate anew needs seconds for a megabyte. Sums over atoms may miss
-//! the true count by a token or two, therefore each finished chunk is counted for real and shortened if need be.
+//! the true count by a token or two, therefore each finished chunk and each overlap is counted for real and shortened
+//! if need be.
 
 mod atoms;
 #[cfg(test)]
@@ -143,6 +144,12 @@ fn split(text: &str, config: ChunkConfig, kind: ChunkKind) -> Vec<Chunk> {
         chunks.push(Chunk { start: range.start, end: range.end, tokens });
         // Each chunk begins with and adds an atom that is not blank: none is empty or a part of its neighbour.
         start = atoms.skip_blank(text, next_start(&atoms, start, end, overlap));
+        // Counted for real, too.
+        while start < end
+            && count_tokens(&text[atoms.offset(start)..range.end.max(atoms.offset(start))]) > overlap
+        {
+            start = atoms.skip_blank(text, start + 1);
+        }
         covered = atoms.skip_blank(text, end);
     }
     chunks

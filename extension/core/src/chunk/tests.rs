@@ -29,8 +29,7 @@ fn check(text: &str, config: ChunkConfig, kind: ChunkKind) -> Result<Vec<Chunk>,
             prop_assert!(text[covered..chunk.start].trim().is_empty(), "text between chunks");
         } else {
             let shared = count_tokens(&text[chunk.start..covered]);
-            // Counted alone, the shared part may take a token more at each of its ends.
-            prop_assert!(shared <= config.overlap_tokens + 2, "{shared} tokens shared");
+            prop_assert!(shared <= config.overlap_tokens, "{shared} tokens shared");
         }
         (last_start, covered) = (Some(chunk.start), chunk.end);
     }
@@ -105,7 +104,7 @@ fn overlap_repeats_the_end_of_the_chunk_before() {
     assert!(chunks.len() > 10);
     for pair in chunks.windows(2) {
         let shared = count_tokens(&text[pair[1].start..pair[0].end]);
-        assert!((25..=51).contains(&shared), "{shared} tokens shared");
+        assert!((25..=50).contains(&shared), "{shared} tokens shared");
         assert!(text[pair[1].start..].starts_with("Sentence"));
     }
     for pair in checked(&text, config(100, 0), ChunkKind::Text).windows(2) {
@@ -130,6 +129,18 @@ fn a_heading_is_not_torn_from_its_text() {
             let last = content.lines().last().expect("a line");
             assert!(!last.starts_with('#'), "max {max}: {content:?}");
         }
+    }
+}
+
+#[test]
+fn a_new_page_is_the_strongest_break() {
+    let page = |n| {
+        format!("# Title {n}\n\nSome words about topic {n}.\n\n# Other {n}\n\nMore words, and some more.")
+    };
+    for kind in KINDS {
+        let text = (0..5).map(page).collect::<Vec<_>>().join("\n\u{c}\n");
+        let chunks = checked(&text, config(36, 0), kind);
+        assert_eq!(texts(&text, &chunks), (0..5).map(page).collect::<Vec<_>>(), "{kind:?}");
     }
 }
 

@@ -28,11 +28,11 @@ const MODES: [&str; 4] = ["hybrid", "vector_only", "keyword_only", LIST];
 const FUSIONS: [&str; 5] = ["weighted", "minmax", "dbsf", "zscore", "rrf"];
 const COMBINATIONS: [&str; 3] = ["max", "sum", "rrf"];
 
-/// The search that the fields ask for.
-pub fn read<'a>(fields: &Fields<'a>) -> Result<Search<'a>> {
+/// The search that the fields ask for; of so many results when they do not say.
+pub fn read<'a>(fields: &Fields<'a>, default_results: i64) -> Result<Search<'a>> {
     let mode = fields.choice("search_mode", &MODES)?.unwrap_or("hybrid");
     let (wanted, unwanted) = if mode == LIST { no_queries(fields)? } else { read_queries(fields, mode)? };
-    let mut options = read_options(fields, mode)?;
+    let mut options = read_options(fields, mode, default_results)?;
     options.negatives = Some(unwanted.len()).filter(|&count| count > 0);
     let (mut texts, mut vectors) = wanted.by_place();
     let negative = unwanted.by_place();
@@ -153,13 +153,13 @@ fn no_queries<'a>(fields: &Fields<'a>) -> Result<(Queries<'a>, Queries<'a>)> {
     Ok(Default::default())
 }
 
-fn read_options<'a>(fields: &Fields<'a>, mode: &'a str) -> Result<SearchOptions<'a>> {
+fn read_options<'a>(fields: &Fields<'a>, mode: &'a str, default_results: i64) -> Result<SearchOptions<'a>> {
     let filter = fields.value("filters");
     if let Some(filter) = filter {
         Filter::parse(filter).map_err(|error| Error::invalid(error.code, error.param, error.message))?;
     }
     let mut options = SearchOptions {
-        k: result_count(fields)?,
+        k: result_count(fields, default_results)?,
         mode: Some(mode),
         vector_weight: fields.number("vector_weight", 0.0, MAX_WEIGHT)?,
         keyword_weight: fields.number("keyword_weight", 0.0, MAX_WEIGHT)?,
@@ -230,9 +230,9 @@ fn read_text<'a>(path: &str, value: &'a Value) -> Result<&'a str> {
 }
 
 /// `max_num_results`, or `limit` as litellm-pgvector names it; OpenAI's own limit and default hold for OpenAI's own name.
-fn result_count(fields: &Fields<'_>) -> Result<i64> {
+fn result_count(fields: &Fields<'_>, default: i64) -> Result<i64> {
     let limit = fields.integer("limit", 1, 100)?;
-    Ok(fields.integer("max_num_results", 1, 50)?.or(limit).unwrap_or(10))
+    Ok(fields.integer("max_num_results", 1, 50)?.or(limit).unwrap_or(default))
 }
 
 /// A vector of finite 32-bit floats.

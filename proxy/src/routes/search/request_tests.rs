@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn with<T>(body: Value, check: impl FnOnce(Result<Search<'_>>) -> T) -> T {
-    check(read(&Fields::root(body.as_object().unwrap())))
+    check(read(&Fields::root(body.as_object().unwrap()), 10))
 }
 
 /// The search of a body: texts, vectors, options.
@@ -133,7 +133,7 @@ fn every_field_is_known_in_strict_mode() {
         let mut body = body.clone();
         body["search_mode"] = json!(mode);
         let fields = Fields::root(body.as_object().unwrap());
-        read(&fields).unwrap();
+        read(&fields, 10).unwrap();
         fields.finish(true).unwrap();
     }
 }

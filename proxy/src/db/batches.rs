@@ -1,0 +1,81 @@
+//! Functions on batches of files.
+
+use sqlx::types::Json;
+
+use super::files::Body;
+use super::{Attachment, Db, Raw, call, effect};
+use crate::auth::ApiKey;
+use crate::error::Result;
+use crate::extract::{Page, StoreId};
+
+impl Db {
+    /// Attaches files.
+    pub async fn create_batch(
+        &self,
+        store: &StoreId,
+        key: &ApiKey,
+        files: &[Attachment<'_>],
+        models: &[&str],
+    ) -> Result<Raw> {
+        let body: Body = effect!(
+            self,
+            "SELECT vectorstore.api_create_batch($1, $2, $3, $4, $5)",
+            store.number,
+            &store.text,
+            key.hash(),
+            Json(files),
+            models,
+        )?;
+        Ok(body.into())
+    }
+
+    /// One batch.
+    pub async fn get_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            batch,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Cancels what is in progress.
+    pub async fn cancel_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
+        let body: Body = effect!(
+            self,
+            "SELECT vectorstore.api_cancel_batch($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            batch,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Lists the files of a batch.
+    pub async fn list_batch_files(
+        &self,
+        store: &StoreId,
+        key: &ApiKey,
+        batch: &str,
+        page: &Page,
+    ) -> Result<Raw> {
+        let body: Body = call!(
+            self,
+            "SELECT vectorstore.api_list_batch_files($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            store.number,
+            &store.text,
+            key.hash(),
+            batch,
+            page.limit,
+            &page.order,
+            page.after.as_deref(),
+            page.before.as_deref(),
+            page.filter.as_deref(),
+        )?;
+        Ok(body.into())
+    }
+}

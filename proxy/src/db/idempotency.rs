@@ -1,0 +1,65 @@
+//! Functions on requests with an `Idempotency-Key`.
+
+use super::{Db, call};
+use crate::error::Result;
+use crate::idempotency::{Claim, Known, LEASE};
+
+impl Db {
+    /// Begins a request, or says what became of it.
+    pub async fn claim_request(&self, claim: &Claim) -> Result<Known> {
+        let (state, digest, status, content_type, body) =
+            sqlx::query_as("SELECT * FROM vectorstore.api_claim_request($1, $2, $3, $4, $5)")
+                .bind(claim.key.hash())
+                .bind(&claim.name)
+                .bind(claim.digest().map(Vec::from))
+                .bind(&claim.lease[..])
+                .bind(LEASE.as_secs() as i32)
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(Known { state, digest, status, content_type, body })
+    }
+
+    /// Says that a request still runs.
+    pub async fn renew_request(&self, claim: &Claim) -> Result<bool> {
+        call!(
+            self,
+            "SELECT vectorstore.api_renew_request($1, $2, $3, $4)",
+            claim.key.hash(),
+            &claim.name,
+            &claim.lease[..],
+            LEASE.as_secs() as i32,
+        )
+    }
+
+    /// Ends a request and keeps its answer; false when another process has taken over.
+    pub async fn finish_request(
+        &self,
+        claim: &Claim,
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<bool> {
+        call!(
+            self,
+            "SELECT vectorstore.api_settle_request($1, $2, $3, $4, $5, $6, $7, true)",
+            claim.key.hash(),
+            &claim.name,
+            &claim.lease[..],
+            claim.digest().map(Vec::from),
+            i32::from(status),
+            content_type,
+            body,
+        )
+    }
+
+    /// Ends a request without an answer worth keeping.
+    pub async fn release_request(&self, claim: &Claim) -> Result<()> {
+        sqlx::query("SELECT vectorstore.api_release_request($1, $2, $3)")
+            .bind(claim.key.hash())
+            .bind(&claim.name)
+            .bind(&claim.lease[..])
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
