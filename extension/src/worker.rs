@@ -108,9 +108,9 @@ pub extern "C-unwind" fn vectorstore_worker_main(database: pg_sys::Datum) {
 
 /// A merge can wait, a search should not: where processors are few the worker leaves them to sessions.
 fn yield_to_sessions() {
-    const NICER: std::ffi::c_int = 10;
+    const NICER: c_int = 10;
     unsafe extern "C" {
-        fn nice(increment: std::ffi::c_int) -> std::ffi::c_int;
+        fn nice(increment: c_int) -> c_int;
     }
     // SAFETY: a function of the C library that changes nothing but the priority of this process; being refused is no
     // harm.
