@@ -17,7 +17,7 @@ const RERANK_LARGE: usize = 200;
 /// Up to this many times the rows that would be read anyway, all that match are read: exact, and hardly slower than
 /// the many lists that a filter this selective would need.
 const EXACT_FACTOR: usize = 3;
-/// A store of up to so many rows is searched exactly, packed or not.
+/// A store of up to so many rows is searched exactly, packed or not, unless somebody chose how.
 const EXACT_ROWS: usize = 2_000;
 
 impl Run<'_, '_> {
@@ -36,7 +36,8 @@ impl Run<'_, '_> {
         // Among the few that pass, the best are less far from the others, and codes tell them apart less well.
         let rerank = if matching * 2 < rows { rerank * 2 } else { rerank };
         let mut slots: Vec<(u32, u32)> = Vec::new();
-        let exact = matching <= rerank * EXACT_FACTOR || rows <= EXACT_ROWS;
+        let chosen = || gucs::rerank() > 0 || gucs::probes() > 0 || hnsw::Index::open(self.store).is_some();
+        let exact = matching <= rerank * EXACT_FACTOR || rows <= EXACT_ROWS && !chosen();
         if exact {
             for ((index, view), mask) in (0..).zip(&self.views).zip(allowed) {
                 let all = mask.clone().unwrap_or_else(|| view.segment().vectors.present());
