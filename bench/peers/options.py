@@ -27,7 +27,7 @@ def parser(name: str, size: int = 100_000) -> argparse.ArgumentParser:
         "--quick",
         action="store_true",
         default=os.environ.get("QUICK", "") not in ("", "0"),
-        help="few queries and rounds, wide bounds: what CI runs",
+        help="few queries and rounds, wide bounds",
     )
     options.add_argument("--queries", type=int, help="number of queries (1000, quick 150)")
     options.add_argument("--rounds", type=int, help="rounds over all queries (3)")
