@@ -34,7 +34,7 @@ pub fn read_file<'a>(fields: &Fields<'a>) -> Result<Attachment<'a>> {
 }
 
 /// A file of a batch that does not exist is listed with its id, which has to work as a cursor.
-fn not_empty<'a>(path: impl FnOnce() -> String, id: &'a str) -> Result<&'a str> {
+fn not_empty(path: impl FnOnce() -> String, id: &str) -> Result<&str> {
     if !id.is_empty() {
         return Ok(id);
     }
