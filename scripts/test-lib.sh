@@ -82,3 +82,18 @@ proxy_for_tests() { # database
 
 # What the proxy has complained about last.
 proxy_complaints() { grep -E '"level":"(WARN|ERROR)"' "$LOG/proxy.log" | tail -n 20 || true; }
+
+# Folder with the npm packages of a lock file, installed once for each content of the file, outside of the checkout.
+node_packages() { # folder-of-the-lock-file
+  local packages
+  packages=$STATE/node/$(sha256sum "$ROOT/$1/package-lock.json" | cut -c1-12)
+  if [ ! -e "$packages/complete" ]; then
+    step "Node packages of $1"
+    rm -rf "$packages"
+    mkdir -p "$packages"
+    cp "$ROOT/$1"/package*.json "$packages/"
+    (cd "$packages" && npm ci --silent --no-audit --no-fund >&2) || die "npm could not install $1/package-lock.json; is the package registry reachable?"
+    touch "$packages/complete"
+  fi
+  printf '%s\n' "$packages"
+}

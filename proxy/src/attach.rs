@@ -24,15 +24,31 @@ const TASKS: usize = 2;
 /// Reads a file with settings of its own.
 pub fn read_file<'a>(fields: &Fields<'a>) -> Result<Attachment<'a>> {
     Ok(Attachment {
-        file_id: fields.required("file_id", fields.string("file_id", MAX_ID_CHARS)?)?,
+        file_id: not_empty(
+            || fields.path("file_id"),
+            fields.required("file_id", fields.string("file_id", MAX_ID_CHARS)?)?,
+        )?,
         attributes: read_attributes(fields)?,
         chunking_strategy: Strategy::read(fields)?.to_json(),
     })
 }
 
+/// A file of a batch that does not exist is listed with its id, which has to work as a cursor.
+fn not_empty(path: impl FnOnce() -> String, id: &str) -> Result<&str> {
+    if !id.is_empty() {
+        return Ok(id);
+    }
+    let path = path();
+    let message = format!("Invalid '{path}': an empty string is not the id of a file.");
+    Err(Error::invalid("invalid_value", path, message))
+}
+
 /// Reads `file_ids`, and the settings that they share.
 pub fn read_ids<'a>(fields: &Fields<'a>, min: usize, max: usize) -> Result<Option<Vec<Attachment<'a>>>> {
     let ids = fields.strings("file_ids", min, max, MAX_ID_CHARS)?;
+    for (at, id) in ids.iter().flatten().enumerate() {
+        not_empty(|| format!("{}[{at}]", fields.path("file_ids")), id)?;
+    }
     let strategy = Strategy::read(fields)?.to_json();
     Ok(ids.map(|ids| {
         let file =

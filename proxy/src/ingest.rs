@@ -45,7 +45,11 @@ impl Strategy {
         let Some(strategy) = fields.object("chunking_strategy")? else { return Ok(Self::default()) };
         let kind = strategy.required("type", strategy.string("type", usize::MAX)?)?;
         match kind {
-            "auto" => Ok(Self::default()),
+            // What is not used has to be right all the same.
+            "auto" => {
+                strategy.object("static")?.map(|inner| Self::read_static(&inner)).transpose()?;
+                Ok(Self::default())
+            }
             "static" => match strategy.object("static")? {
                 Some(inner) => Self::read_static(&inner),
                 None if strategy.has("max_chunk_size_tokens") => Self::read_static(&strategy),

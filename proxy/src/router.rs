@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::idempotency;
-use crate::openapi::Document;
+use crate::openapi::{Document, say_what_is_optional};
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
 use crate::routes::{
     embeddings, file_batches, files, health, litellm, search, store_embeddings, store_files, stores, uploads,
@@ -62,8 +62,9 @@ fn open() -> OpenApiRouter<AppState> {
 
 /// The routes and the document that describes them.
 pub(crate) fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    let (routes, document) =
+    let (routes, mut document) =
         OpenApiRouter::with_openapi(Document::openapi()).merge(open()).nest("/v1", api()).split_for_parts();
+    say_what_is_optional(&mut document);
     let routes = routes
         // The same API without the prefix, as litellm-pgvector serves it.
         .merge(api().split_for_parts().0)

@@ -195,6 +195,13 @@ BODIES = {
         "invalid_type",
         "files[0].attributes.k",
     ),
+    "an empty id": ({"file_ids": ["file-x", ""]}, "invalid_value", "file_ids[1]"),
+    "a file with an empty id": ({"files": [{"file_id": ""}]}, "invalid_value", "files[0].file_id"),
+    "bad numbers that the strategy does not use": (
+        {"file_ids": ["file-x"], "chunking_strategy": {"type": "auto", "static": {}}},
+        "missing_required_parameter",
+        "chunking_strategy.static.max_chunk_size_tokens",
+    ),
     "an unknown strategy": (
         {"file_ids": ["file-x"], "chunking_strategy": {"type": "contextual"}},
         "invalid_value",

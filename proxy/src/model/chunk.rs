@@ -63,7 +63,7 @@ pub struct ChunkListQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<i32>,
     /// Order in which they were written.
-    #[param(inline, default = "desc")]
+    #[param(inline)]
     pub order: Option<Order>,
     /// Texts behind the one with this id.
     pub after: Option<String>,

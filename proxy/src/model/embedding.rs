@@ -88,7 +88,7 @@ pub struct EmbeddingCreate {
     #[schema(max_length = 262144)]
     pub content: String,
     /// Its vector; made by the store's model when absent.
-    #[schema(max_items = 16000)]
+    #[schema(min_items = 1, max_items = 16000)]
     pub embedding: Option<Vec<f32>>,
     /// Any object.
     pub metadata: Option<HashMap<String, serde_json::Value>>,

@@ -27,7 +27,7 @@ pub struct ErrorObject {
 
 /// Order of a list by time of creation.
 #[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[schema(rename_all = "snake_case", default = "desc")]
 pub enum Order {
     /// Oldest first.
     Asc,
@@ -43,7 +43,7 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<i32>,
     /// Order by time of creation.
-    #[param(inline, default = "desc")]
+    #[param(inline)]
     pub order: Option<Order>,
     /// Objects behind the one with this id.
     pub after: Option<String>,
@@ -59,7 +59,7 @@ pub struct StoreFileListQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<i32>,
     /// Order by time of creation.
-    #[param(inline, default = "desc")]
+    #[param(inline)]
     pub order: Option<Order>,
     /// Files behind the one with this id.
     pub after: Option<String>,
@@ -78,7 +78,7 @@ pub struct FileListQuery {
     #[param(minimum = 1, maximum = 10000, default = 10000)]
     pub limit: Option<i32>,
     /// Order by time of creation.
-    #[param(inline, default = "desc")]
+    #[param(inline)]
     pub order: Option<Order>,
     /// Files behind the one with this id.
     pub after: Option<String>,

@@ -38,10 +38,22 @@ pub struct ChunkingStrategy {
     pub numbers: Option<StaticChunking>,
 }
 
+/// How a file was cut.
+#[derive(ToSchema)]
+pub struct StoredChunking {
+    /// `static`, or `other` for a file that does not exist.
+    #[schema(rename = "type", pattern = "^(static|other)$", example = "static")]
+    pub kind: String,
+    /// The numbers of `static`.
+    #[schema(rename = "static", nullable = false)]
+    pub numbers: Option<StaticChunking>,
+}
+
 /// Attaches a file.
 #[derive(ToSchema)]
 pub struct StoreFileCreate {
     /// Id of an uploaded file.
+    #[schema(min_length = 1, max_length = 256)]
     pub file_id: String,
     /// At most 16 pairs; keys of at most 64 characters.
     pub attributes: Option<HashMap<String, AttributeValue>>,
@@ -102,7 +114,7 @@ pub struct StoreFile {
     pub last_error: Option<LastError>,
     /// How it was cut.
     #[schema(nullable = false)]
-    pub chunking_strategy: Option<ChunkingStrategy>,
+    pub chunking_strategy: Option<StoredChunking>,
     /// Its attributes.
     pub attributes: Option<HashMap<String, AttributeValue>>,
 }
