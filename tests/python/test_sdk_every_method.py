@@ -228,8 +228,9 @@ def test_embeddings_and_models(run):
 
 def test_no_method_of_the_sdk_is_left_out(request, client):
     """Only after all of the others have run."""
-    here = [item for item in request.session.items if item.path == request.node.path]
-    if len(here) < 13:
+    # By name: with `-k` or a single test asked for, nothing can be said.
+    here = {item.originalname for item in request.session.items if item.path == request.node.path}
+    if here != {name for name in vars(request.module) if name.startswith("test_")}:
         pytest.skip("only some of the tests of this file were asked for")
     public = set()
     for resource in RESOURCES:
