@@ -8,6 +8,7 @@ use std::path::PathBuf;
 static MODEL_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TAIL_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static BACKGROUND_MERGE: GucSetting<bool> = GucSetting::<bool>::new(true);
+static ENFORCE_QUOTAS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SEGMENT_CACHE: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static RERANK: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -71,6 +72,14 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"vectorstore.enforce_quotas",
+        c"Whether what exceeds a quota is refused.",
+        c"Switch it off to load a dump into tables that have their triggers; everything is counted all the same.",
+        &ENFORCE_QUOTAS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_float_guc(
         c"vectorstore.recall_sample_rate",
         c"Share of vector searches that a background worker compares with an exact search.",
@@ -122,4 +131,10 @@ fn tail_limit() -> i32 {
 #[pg_extern(sql = false, stable, parallel_safe)]
 pub fn background_merge() -> bool {
     BACKGROUND_MERGE.get()
+}
+
+/// Whether what exceeds a quota is refused.
+#[pg_extern(sql = false, stable, parallel_safe)]
+fn enforce_quotas() -> bool {
+    ENFORCE_QUOTAS.get()
 }
