@@ -20,6 +20,7 @@ mod jsonb;
 mod language;
 mod model;
 mod pack;
+mod principal;
 mod quota;
 mod recall;
 mod rows;

@@ -119,7 +119,7 @@ CREATE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._upsert(vectorstore._store(store), contents, ids, embeddings, metadatas);
+    RETURN vectorstore._upsert(vectorstore._store(store, 'write'), contents, ids, embeddings, metadatas);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text[], text[], @extschema:vector@.vector[], jsonb[]) IS
@@ -132,7 +132,7 @@ CREATE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (vectorstore._upsert(vectorstore._store(store), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
+    RETURN (vectorstore._upsert(vectorstore._store(store, 'write'), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text, text, @extschema:vector@.vector, jsonb) IS
@@ -171,7 +171,7 @@ CREATE FUNCTION @extschema@.vs_delete(store text, ids text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     deleted bigint;
 BEGIN
     ids := vectorstore._hold_embeddings(number, ids);
@@ -187,7 +187,7 @@ CREATE FUNCTION @extschema@.vs_delete(store text, id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
 BEGIN
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = vs_delete.id;
     RETURN FOUND;

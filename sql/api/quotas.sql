@@ -126,7 +126,7 @@ CREATE FUNCTION @extschema@.vs_set_quota(store text, max_chunks bigint DEFAULT N
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._set_quota(vectorstore._store(store), max_chunks, max_bytes);
+    PERFORM vectorstore._set_quota(vectorstore._store(store, 'admin'), max_chunks, max_bytes);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_quota(text, bigint, bigint) IS
@@ -142,6 +142,8 @@ BEGIN
     UPDATE vectorstore.store_counters c SET max_chunks = p_max_chunks, max_bytes = p_max_bytes
     WHERE c.store_id = p_store_id RETURNING c.tenant_id INTO tenant;
     PERFORM vectorstore._resolve_quota(tenant, p_store_id);
+    PERFORM vectorstore._audit(tenant, 'quota.set', (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = p_store_id),
+        jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
 $$;
 COMMENT ON FUNCTION vectorstore._set_quota(bigint, bigint, bigint) IS 'Sets the quotas of a store.';
@@ -165,17 +167,13 @@ CREATE FUNCTION @extschema@.vs_set_tenant_quota(
 ) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    number bigint := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = tenant);
 BEGIN
-    IF number IS NULL THEN
-        PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(tenant)), NULL, 'tenant');
-    END IF;
-    PERFORM vectorstore._set_tenant_quota(number, max_stores, max_chunks, max_bytes);
+    PERFORM vectorstore._require_operator();
+    PERFORM vectorstore._set_tenant_quota(vectorstore._find_tenant(tenant), max_stores, max_chunks, max_bytes);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_tenant_quota(text, bigint, bigint, bigint) IS
-    'Limits a tenant to so many stores, chunks and bytes over all its stores; NULL for no limit. While a tenant has quotas its writers wait for each other. Waits for those under way; 25001 in a transaction that is not READ COMMITTED.';
+    'Limits a tenant to so many stores, chunks and bytes over all its stores; NULL for no limit. While a tenant has quotas its writers wait for each other. Waits for those under way; 25001 in a transaction that is not READ COMMITTED. For members of vectorstore_admin.';
 
 CREATE FUNCTION vectorstore._set_tenant_quota(p_tenant bigint, p_max_stores bigint, p_max_chunks bigint, p_max_bytes bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -196,6 +194,8 @@ BEGIN
         ON CONFLICT (tenant_id) DO UPDATE SET max_stores = excluded.max_stores, max_chunks = excluded.max_chunks, max_bytes = excluded.max_bytes;
     END IF;
     PERFORM vectorstore._resolve_quota(p_tenant, 0);
+    PERFORM vectorstore._audit(p_tenant, 'quota.set', (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = p_tenant),
+        jsonb_build_object('max_stores', p_max_stores, 'max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
 $$;
 COMMENT ON FUNCTION vectorstore._set_tenant_quota(bigint, bigint, bigint, bigint) IS
@@ -255,8 +255,11 @@ DECLARE
     tenant bigint := vectorstore._current_tenant();
     numbers bigint[];
 BEGIN
+    IF tenant IS NOT NULL THEN
+        PERFORM vectorstore._require_access('admin');
+    END IF;
     IF store IS NOT NULL THEN
-        numbers := ARRAY[vectorstore._store(store)];
+        numbers := ARRAY[vectorstore._store(store, 'admin')];
     ELSIF tenant IS NOT NULL THEN
         numbers := ARRAY(SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = tenant ORDER BY s.store_id);
     END IF;
@@ -301,29 +304,36 @@ $$;
 COMMENT ON FUNCTION @extschema@.vs_verify_stats(text, boolean) IS
     'Compares the counters of a store (id or name), or of all stores of the tenant and the tenant''s own, with what is stored; a row for each that differs, none when all are exact. store_id is NULL for the tenant. Exact under concurrent writes; reads every chunk. fix: puts them right, and keeps writers of the tenant waiting meanwhile.';
 
+CREATE FUNCTION vectorstore._quotas_of(p_tenant bigint)
+RETURNS TABLE (store_id text, name text, resource text, used bigint, quota bigint, exceeded_at timestamptz, refused bigint)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT l.id, l.name, l.resource, l.used, l.quota, e.created_at, e.refused
+    FROM (
+        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota
+        FROM vectorstore.tenant_quotas q
+        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores), ('chunks', q.chunks, q.max_chunks), ('bytes', q.usage_bytes, q.max_bytes)) AS n(resource, used, quota)
+        WHERE q.tenant_id = p_tenant
+        UNION ALL
+        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota
+        FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
+        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks), ('bytes', c.usage_bytes, c.max_bytes)) AS n(resource, used, quota)
+        WHERE s.tenant_id = p_tenant) l
+    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.resolved_at IS NULL
+    WHERE l.quota IS NOT NULL
+    ORDER BY l.store_id, l.resource;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._quotas_of(bigint) IS 'The quotas of a tenant and of its stores, and how much of them is used.';
+
 CREATE FUNCTION vectorstore._quotas()
 RETURNS TABLE (store_id text, name text, resource text, used bigint, quota bigint, exceeded_at timestamptz, refused bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    tenant bigint := vectorstore._current_tenant();
 BEGIN
-    IF tenant IS NOT NULL THEN
-        RETURN QUERY
-        SELECT l.id, l.name, l.resource, l.used, l.quota, e.created_at, e.refused
-        FROM (
-            SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota
-            FROM vectorstore.tenant_quotas q
-            CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores), ('chunks', q.chunks, q.max_chunks), ('bytes', q.usage_bytes, q.max_bytes)) AS n(resource, used, quota)
-            WHERE q.tenant_id = tenant
-            UNION ALL
-            SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota
-            FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
-            CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks), ('bytes', c.usage_bytes, c.max_bytes)) AS n(resource, used, quota)
-            WHERE s.tenant_id = tenant) l
-        LEFT JOIN vectorstore.quota_events e ON e.tenant_id = tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.resolved_at IS NULL
-        WHERE l.quota IS NOT NULL;
-    END IF;
+    RETURN QUERY SELECT * FROM vectorstore._quotas_of(vectorstore._current_tenant());
 END
 $$;
 COMMENT ON FUNCTION vectorstore._quotas() IS 'Rows of vs_quotas.';
