@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from proxies import Proxy
+
 MEGABYTE = 2**20
 SIZE = 200 * MEGABYTE
 GROWTH = 64 * MEGABYTE
@@ -23,8 +25,6 @@ LIMIT = 8 * MEGABYTE
 @pytest.fixture(scope="module")
 def small(own_database):
     """A proxy that takes files of 8 MiB, kept for all tests of this module."""
-    from proxies import Proxy
-
     proxy = Proxy(own_database, max_file_bytes=LIMIT).start()
     yield proxy
     proxy.stop()
@@ -174,7 +174,8 @@ def test_a_client_that_asks_first_may_send_what_is_small_enough(small):
         connection.sendall(body)
         received = answer(connection)
     assert received.startswith(b"HTTP/1.1 200 ")
-    small.http.ok("DELETE", f"/files/{json.loads(received.partition(b'\r\n\r\n')[2])['id']}")
+    file = json.loads(received.partition(b"\r\n\r\n")[2])["id"]
+    small.http.ok("DELETE", f"/files/{file}")
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
