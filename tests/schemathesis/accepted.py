@@ -14,12 +14,16 @@ def main(counts_path, document_path, floor):
         paths = json.load(file)["paths"]
     operations = sorted(operation["operationId"] for path in paths.values() for operation in path.values())
     width = max(map(len, operations))
-    print(f"{'operation':{width}}   sent  accepted")
+    print(f"{'operation':{width}}   sent  accepted   most frequent refusals of what should be right")
     few = []
     for operation in operations:
-        sent, accepted = counts.get(operation, (0, 0))
-        missed = accepted < floor
-        print(f"{operation:{width}} {sent:6d} {accepted:9d}{'   too few' if missed else ''}")
+        count = counts.get(operation, {"sent": 0, "accepted": 0, "refused": {}})
+        sent, accepted = count["sent"], count["accepted"]
+        # Where nothing can be varied, one request is all.
+        missed = accepted < (floor if sent > 30 else 1)
+        why = sorted(count["refused"].items(), key=lambda item: -item[1])[:5]
+        told = ", ".join(f"{times} x {reason}" for reason, times in why)
+        print(f"{operation:{width}} {sent:6d} {accepted:9d}   {'TOO FEW  ' if missed else ''}{told}")
         if missed:
             few.append(operation)
     if few:

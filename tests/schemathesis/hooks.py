@@ -9,6 +9,7 @@ import atexit
 import collections
 import json
 import os
+import re
 import threading
 
 import requests
@@ -21,8 +22,10 @@ USES = 25
 DIMENSIONS = 256
 
 lock = threading.Lock()
-answers = collections.defaultdict(lambda: [0, 0])
+# Of each operation: requests, how many were accepted, and of those that were completed here why others were not.
+answers = collections.defaultdict(lambda: {"sent": 0, "accepted": 0, "refused": collections.Counter()})
 turns = collections.Counter()
+completed = set()
 local = threading.local()
 
 
@@ -83,10 +86,9 @@ def things():
 
 
 def fill_path(case, have):
-    """Ids that exist in place of made-up ones; ids that a link brought stay."""
+    """Ids that exist in place of made-up ones; false when a link has brought all of them already."""
     own = case.path_parameters or {}
-    if any(str(own.get(name, "")).startswith(prefix) for name, prefix in PREFIXES.items()):
-        # They belong together.
+    if own and all(str(value).startswith(PREFIXES.get(name, "local")) for name, value in own.items()):
         return False
     for name in own:
         own[name] = "local" if name == "model" else getattr(have, name)
@@ -107,13 +109,14 @@ def fresh_target(case, operation, have):
         own["embedding_id"] = new_passage(have.vector_store_id)
     elif operation == "cancel_vector_store_file_batch":
         own["batch_id"] = new_batch(have.vector_store_id, have.other_file)
-    elif operation == "cancel_upload":
+    elif operation in ("cancel_upload", "add_upload_part"):
         own["upload_id"], _ = new_upload()
     elif operation == "complete_upload":
         own["upload_id"], part = new_upload(part=True)
         case.body = case.body | {"part_ids": [part], "md5": None}
 
 
+FILE_FIELDS = ("file", "purpose", "expires_after[anchor]", "expires_after[seconds]")
 CURSORS = {
     "list_vector_stores": "vector_store_id",
     "list_files": "file_id",
@@ -123,11 +126,14 @@ CURSORS = {
 }
 
 
-def fill_query(case, operation, have):
-    """Cursors are ids of what the list has."""
+def fill_query(case, operation, have, linked):
+    """Cursors are ids of what the list has, as far as that is known."""
     for name in ("after", "before"):
         if name in (case.query or {}):
-            case.query[name] = getattr(have, CURSORS[operation])
+            if linked:
+                del case.query[name]
+            else:
+                case.query[name] = getattr(have, CURSORS[operation])
     for name in [name for name in case.headers or {} if name.lower() == "if-match"]:
         case.headers[name] = "*"
 
@@ -157,7 +163,18 @@ def known_tokens(texts):
         return texts or "x"
     if not isinstance(texts, list):
         return 100 + int(texts) % 50_000
-    return [known_tokens(item) for item in texts] or ["x"]
+    # An empty array stands where an array of tokens may stand, too.
+    return [known_tokens(item) for item in texts] or [100]
+
+
+def whole_strategy(strategy):
+    """Numbers where there have to be some, and an overlap of half a chunk at most."""
+    if isinstance(strategy, dict):
+        numbers = strategy.get("static") or {}
+        size = numbers.get("max_chunk_size_tokens", 100)
+        overlap = min(numbers.get("chunk_overlap_tokens", 0), size // 2)
+        strategy["static"] = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
+    return strategy
 
 
 def whole_passage(row):
@@ -175,6 +192,8 @@ def fill_body(case, operation, have):
     for name in ("metadata", "attributes"):
         if name in body and "embedding" not in operation:
             body[name] = short(body[name])
+    if "chunking_strategy" in body:
+        body["chunking_strategy"] = whole_strategy(body["chunking_strategy"])
     match operation:
         case "create_embedding":
             body |= {"model": "local", "input": known_tokens(body["input"])}
@@ -191,7 +210,11 @@ def fill_body(case, operation, have):
             if body.get("files"):
                 body.pop("file_ids", None)
                 body["files"] = [
-                    one | {"file_id": file, "attributes": short(one.get("attributes"))}
+                    {
+                        "file_id": file,
+                        "attributes": short(one.get("attributes")),
+                        "chunking_strategy": whole_strategy(one.get("chunking_strategy")),
+                    }
                     for one, file in zip(body["files"], [have.other_file, have.file_id])
                 ]
             else:
@@ -208,21 +231,46 @@ def fill_body(case, operation, have):
                 whole_passage(row)
         case "delete_vector_store_embedding_batch":
             body.pop("expected_count", None)
-            if "ids" in body and body["ids"] is not None:
+            if body.get("ids") is not None or not body.get("filter"):
                 body.pop("filter", None)
-                body["ids"] = [new_passage(have.vector_store_id)]
+                body["ids"] = [new_passage(case.path_parameters["vector_store_id"])]
         case "search_vector_store":
             search(body)
-        case "complete_upload":
-            return
+        case "add_upload_part":
+            body = {name: value for name, value in body.items() if name == "data"}
+        case "create_file":
+            # Other names may be of characters that no header can have.
+            body = {name: value for name, value in body.items() if name in FILE_FIELDS}
+            if ("expires_after[anchor]" in body) != ("expires_after[seconds]" in body):
+                body.pop("expires_after[anchor]", None)
+                body.pop("expires_after[seconds]", None)
     case.body = body
 
 
 def search(body):
     """The fields of the plain search; those that need another kind of store or of query are for tests/python."""
-    for name in ("embedding", "embeddings", "cursor", "page", "search_mode"):
+    for name in ("embedding", "embeddings", "negative_embeddings", "page", "search_mode"):
         body.pop(name, None)
+    for name in ("query", "negative_query", "facets"):
+        if isinstance(body.get(name), list):
+            body[name] = [text or "bees" for text in body[name]] or None
+        elif body.get(name) == "":
+            del body[name]
     body["query"] = body.get("query") or "bees"
+    # One of two weights has to be more than nothing.
+    hybrid = (body.get("ranking_options") or {}).get("hybrid_search")
+    if hybrid and not (hybrid["embedding_weight"] or hybrid["text_weight"]):
+        hybrid["text_weight"] = 1.0
+    if not body.get("vector_weight", 1) or not body.get("keyword_weight", 1):
+        body.pop("vector_weight", None)
+        body.pop("keyword_weight", None)
+
+
+@schemathesis.hook
+def filter_case(ctx, case):
+    """Not those with an empty list in a form, of which nothing would be sent, so that nothing is wrong with it."""
+    form = case.media_type == "multipart/form-data" and isinstance(case.body, dict)
+    return not (form and any(value == [] for value in case.body.values()))
 
 
 @schemathesis.hook
@@ -234,20 +282,57 @@ def before_call(ctx, case, **_):
         turns[operation] += 1
         if turns[operation] % 4 == 0:
             return
+        completed.add(case.id)
     have = things()
     linked = not fill_path(case, have)
-    fill_query(case, operation, have)
-    fill_body(case, operation, have)
-    if not linked:
-        fresh_target(case, operation, have)
+    fill_query(case, operation, have, linked)
+    try:
+        fill_body(case, operation, have)
+        if not linked:
+            fresh_target(case, operation, have)
+    except requests.HTTPError:
+        # Made-up requests delete what others use, here or by a link.
+        local.things = None
+        with lock:
+            completed.discard(case.id)
+
+
+def reason(response):
+    try:
+        error = json.loads(response.content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return str(response.status_code)
+    return f"{response.status_code} {error['code']} {error['param']}"
 
 
 @schemathesis.hook
 def after_call(ctx, case, response):
     with lock:
         counts = answers[case.operation.definition.raw["operationId"]]
-        counts[0] += 1
-        counts[1] += response.status_code < 300
+        counts["sent"] += 1
+        counts["accepted"] += response.status_code < 300
+        if response.status_code >= 400 and case.id in completed:
+            counts["refused"][reason(response)] += 1
+
+
+# What follows the document and names what exists may be refused all the same, besides what is gone (404) or in use (409):
+REFUSALS = [
+    # A link names an upload that another request has cancelled or completed, or parts that are not its own.
+    r"(add_upload_part|cancel_upload|complete_upload): 400 invalid_value (upload_id|part_ids.*|md5)",
+    # Which values an operator takes; a filter that is neither a comparison nor a compound is a map of attributes.
+    r"search_vector_store: 400 (invalid_type|unknown_parameter|missing_required_parameter) filters\..*",
+    r"delete_vector_store_embedding_batch: 400 (invalid_type|unknown_parameter|missing_required_parameter) filter\..*",
+]
+
+
+@schemathesis.check
+def completed_data_acceptance(ctx, response, case):
+    """What schemathesis checks by positive_data_acceptance, for the requests that were completed here."""
+    if case.id in completed and response.status_code >= 400 and response.status_code not in (404, 409):
+        refusal = f"{case.operation.definition.raw['operationId']}: {reason(response)}"
+        assert any(re.fullmatch(pattern, refusal) for pattern in REFUSALS), (
+            f"a request that follows the document was refused: {refusal}"
+        )
 
 
 @atexit.register
