@@ -253,8 +253,8 @@ def search(body):
         body.pop(name, None)
     for name in ("query", "negative_query", "facets"):
         if isinstance(body.get(name), list):
-            body[name] = [text or "bees" for text in body[name]] or None
-        elif body.get(name) == "":
+            body[name] = [text if text.strip() else "bees" for text in body[name]] or None
+        elif isinstance(body.get(name), str) and not body[name].strip():
             del body[name]
     body["query"] = body.get("query") or "bees"
     # One of two weights has to be more than nothing.
@@ -319,6 +319,8 @@ def after_call(ctx, case, response):
 REFUSALS = [
     # A link names an upload that another request has cancelled or completed, or parts that are not its own.
     r"(add_upload_part|cancel_upload|complete_upload): 400 invalid_value (upload_id|part_ids.*|md5)",
+    # The object that a cursor names was deleted by another request.
+    r"list_.*: 400 invalid_value (after|before)",
     # Which values an operator takes; a filter that is neither a comparison nor a compound is a map of attributes.
     r"search_vector_store: 400 (invalid_type|unknown_parameter|missing_required_parameter) filters\..*",
     r"delete_vector_store_embedding_batch: 400 (invalid_type|unknown_parameter|missing_required_parameter) filter\..*",
