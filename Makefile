@@ -43,7 +43,7 @@ bench: ## benchmarks
 bench-search: ## speed and recall of search beside other engines
 	@scripts/bench-peers search $(ARGS)
 
-bench-ingest: ## loading, size on disk, search while rows arrive
+bench-ingest: ## loading, size on disk, search while rows arrive, files over HTTP
 	@scripts/bench-peers ingest $(ARGS)
 
 bench-scale: ## many stores beside a big one, vectors at a million rows

@@ -84,6 +84,9 @@ pub enum Failures {
     /// Too many requests, or the quota is used up
     #[response(status = 429)]
     TooMany(ErrorResponse),
+    /// The headers are too large
+    #[response(status = 431)]
+    LargeHeaders(ErrorResponse),
     /// A fault of the server
     #[response(status = 500)]
     Fault(ErrorResponse),

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::db::Job;
 use crate::error::{Error, Result};
+use crate::ingest::stages::{Stage, Stages};
 use crate::ingest::{Stop, ingest};
 use crate::state::AppState;
 
@@ -236,9 +237,16 @@ async fn keep_lease(state: &AppState, job: &Job) {
 }
 
 async fn attempt(state: &AppState, job: &Job) {
-    let written = match ingest(state, job).await {
+    let mut stages = Stages::begin();
+    let written = match ingest(state, job, &mut stages).await {
         Ok(prepared) => {
-            state.db().finish_job(job, &prepared.text, &prepared.chunks, &prepared.embeddings).await
+            let done =
+                state.db().finish_job(job, &prepared.text, &prepared.chunks, &prepared.embeddings).await;
+            stages.end(Stage::Store);
+            if let Ok(true) = done {
+                stages.log(job, prepared.chunks.len());
+            }
+            done
         }
         Err(Stop::Problem(problem)) => {
             let again = problem.is_transient().then(|| pause_after(job.attempt).as_secs_f64());

@@ -62,6 +62,7 @@ class Proxy:
 
     def __init__(self, database, **settings):
         self.database, self.process = database, None
+        settings.setdefault("log", "warn")
         self.settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -73,7 +74,7 @@ class Proxy:
         login = with_database(self.database.server, self.database.name, f"{ROLE}:{PASSWORD}")
         environment = os.environ | {"VECTORSTORE_DATABASE_URL": login, "VECTORSTORE_LOG_FORMAT": "pretty"}
         self.process = subprocess.Popen(
-            [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", "--log=warn", *self.settings],
+            [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", *self.settings],
             env=environment,
         )
         deadline = time.monotonic() + 30

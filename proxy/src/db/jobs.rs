@@ -45,6 +45,9 @@ pub struct Job {
     pub embedding_model: String,
     /// Their dimensions.
     pub dimensions: i32,
+    /// Seconds between its creation and now; of an older extension nothing.
+    #[serde(default)]
+    pub waited: f64,
 }
 
 /// What the database says of a file that is being attached.
