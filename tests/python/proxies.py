@@ -39,7 +39,7 @@ class Database:
         printed = subprocess.run([program, "key", "new"], capture_output=True, text=True, check=True).stdout
         self.api_key = dict(line.split("=") for line in printed.split())["key"]
         digest = hashlib.sha256(self.api_key.encode()).digest()
-        self.connection.execute("SELECT vs_create_api_key('test', %s)", [digest])
+        self.connection.execute("SELECT vs_create_api_key('test', %s, role => 'operator')", [digest])
 
     def connect(self, **arguments):
         return psycopg.connect(with_database(self.server, self.name), **arguments)
@@ -58,10 +58,10 @@ class Database:
 
 
 class Proxy:
-    """A process; settings are those of its command line, with underscores."""
+    """A process; settings are those of its command line, with underscores. What it says goes to `log`, if that is given."""
 
-    def __init__(self, database, **settings):
-        self.database, self.process = database, None
+    def __init__(self, database, log=None, **settings):
+        self.database, self.process, self.log = database, None, log
         self.settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -72,10 +72,11 @@ class Proxy:
     def start(self):
         login = with_database(self.database.server, self.database.name, f"{ROLE}:{PASSWORD}")
         environment = os.environ | {"VECTORSTORE_DATABASE_URL": login, "VECTORSTORE_LOG_FORMAT": "pretty"}
-        self.process = subprocess.Popen(
-            [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", "--log=warn", *self.settings],
-            env=environment,
-        )
+        command = [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", *self.settings]
+        if not any(setting.startswith("--log=") for setting in self.settings):
+            command.append("--log=warn")
+        output = None if self.log is None else self.log.open("ab")
+        self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, "the proxy stopped"
