@@ -20,6 +20,7 @@ mod jsonb;
 mod language;
 mod model;
 mod pack;
+mod principal;
 mod recall;
 mod rows;
 mod search;
