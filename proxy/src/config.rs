@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::client::Networks;
 use crate::ingest::extract::child::ExtractArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -85,6 +86,10 @@ pub struct Config {
     /// Address to listen on
     #[arg(long, env = "VECTORSTORE_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+
+    /// Networks of the proxies in front of this one, whose `X-Forwarded-For` is believed (10.0.0.0/8,192.0.2.1)
+    #[arg(long, env = "VECTORSTORE_TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
+    pub trusted_proxies: Networks,
 
     /// Folder of the local embedding model
     #[arg(long, env = "VECTORSTORE_MODEL_PATH")]

@@ -2,6 +2,7 @@
 //!
 //! Results are the finished bodies of responses; they are passed through without being parsed.
 
+mod api_keys;
 mod batches;
 mod cache;
 mod embeddings;
@@ -9,6 +10,7 @@ mod files;
 mod idempotency;
 mod jobs;
 mod stores;
+mod tenants;
 mod uploads;
 
 use std::str::FromStr;

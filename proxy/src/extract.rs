@@ -172,6 +172,28 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelName {
     }
 }
 
+/// An API key named in the path, by its id.
+pub struct KeyId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "key_id", "key").await.map(Self)
+    }
+}
+
+/// A tenant named in the path.
+pub struct TenantId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        path_id(parts, state, "tenant_id", "").await.map(Self)
+    }
+}
+
 /// The versions that `If-Match` allows: `None` for any. Weak tags match nothing, as RFC 9110 wants it.
 pub struct IfMatch(pub Option<Vec<i32>>);
 
@@ -199,7 +221,10 @@ pub const MAX_ID_CHARS: usize = 256;
 
 async fn path_id<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str, prefix: &str) -> Result<String> {
     let bad = || {
-        let message = format!("Invalid '{name}'. Expected an ID that begins with '{prefix}'.");
+        let message = match prefix {
+            "" => format!("Invalid '{name}'."),
+            _ => format!("Invalid '{name}'. Expected an ID that begins with '{prefix}'."),
+        };
         Error::invalid("invalid_value", name, message)
     };
     let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| bad())?;
@@ -268,6 +293,11 @@ impl QueryString {
     /// One of the given words.
     pub fn choice(&self, name: &'static str, allowed: &[&str]) -> Result<Option<&str>> {
         Fields::root(&self.0).choice(name, allowed)
+    }
+
+    /// The tenant that an operator asks for; none is the caller's own.
+    pub fn tenant(&self) -> Result<Option<&str>> {
+        Fields::root(&self.0).string("tenant", MAX_ID_CHARS)
     }
 
     /// Reads the paging parameters; `filter` names one more parameter and the words it may have (none: any word).

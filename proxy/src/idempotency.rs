@@ -9,14 +9,17 @@
 //!
 //! JSON bodies are part of the request's digest before it runs. Multipart bodies are digested while they stream to
 //! the handler, field by field, and are read once more only when the answer exists already.
+//!
+//! Routes that answer with an API key refuse the header: that answer must not be stored, and without it a second try would
+//! make a second key.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -39,6 +42,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 const COME_BACK: Duration = Duration::from_millis(500);
 /// Longer answers are not kept, unless they are those of an effect, which the database keeps by itself.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+
+/// Routes whose POST answers with an API key.
+const SECRETS: [&str; 2] = ["/api_keys", "/api_keys/{key_id}/rotate"];
 
 tokio::task_local! {
     static CURRENT: Arc<Claim>;
@@ -99,7 +105,7 @@ impl Claim {
         sqlx::query(
             "SELECT vectorstore.api_settle_request($1, $2, $3, $4, 200, 'application/json', $5, false)",
         )
-        .bind(self.key.hash())
+        .bind(self.key.credential())
         .bind(&self.name)
         .bind(&self.lease[..])
         .bind(self.digest().map(Vec::from))
@@ -126,14 +132,32 @@ pub fn note_content(content: [u8; 32]) {
 pub async fn layer(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let Some(value) = request.headers().get(NAME) else { return next.run(request).await };
     // Without a key of ours the handler refuses the request.
-    let Some(key) = auth::read(request.headers()).ok().filter(|_| request.method() == Method::POST) else {
+    let key = auth::read(request.headers(), request.extensions());
+    let Some(key) = key.ok().filter(|_| request.method() == Method::POST) else {
         return next.run(request).await;
     };
+    if answers_with_a_secret(request.extensions()) {
+        return refuse_to_keep().into_response();
+    }
     let answer = match read_name(value).and_then(|name| Claim::new(key, name, &request)) {
         Ok(claim) => answer(&state, claim, request, next).await,
         Err(error) => Err(error),
     };
     answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Whether the answer of the route holds an API key, which is stored nowhere.
+fn answers_with_a_secret(extensions: &Extensions) -> bool {
+    let route = extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    SECRETS.contains(&route.strip_prefix("/v1").unwrap_or(route))
+}
+
+fn refuse_to_keep() -> Error {
+    Error::invalid(
+        "unsupported_parameter",
+        "Idempotency-Key",
+        "An Idempotency-Key cannot be used here: the answer holds an API key, which is shown once and never stored.",
+    )
 }
 
 fn read_name(value: &HeaderValue) -> Result<String> {
@@ -250,9 +274,9 @@ mod tests {
     use super::*;
 
     fn claim(method: Method, path: &str) -> Arc<Claim> {
-        let (key, _) = auth::new_key().unwrap();
-        let value = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
-        let key = auth::read(&HeaderMap::from_iter([(header::AUTHORIZATION, value)])).unwrap();
+        let value = HeaderValue::from_str(&format!("Bearer {}", auth::new_key().unwrap().text)).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        let key = auth::read(&headers, &Extensions::new()).unwrap();
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         Claim::new(key, "k".into(), &request).unwrap()
     }

@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod db;
 pub mod embed;

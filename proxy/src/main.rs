@@ -26,8 +26,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error + Send + Sync>> {
             serve::run(config).await
         }
         Command::Key(KeyCommand::New) => {
-            let (key, hash) = auth::new_key()?;
-            println!("key={key}\nsha256={hash}");
+            let key = auth::new_key()?;
+            println!("key={}\nsha256={}", key.text, data_encoding::HEXLOWER.encode(&key.hash));
             Ok(())
         }
         Command::Openapi => {

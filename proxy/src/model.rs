@@ -1,6 +1,7 @@
 //! The shapes of requests and responses, for the OpenAPI document. Bodies are read by [`crate::fields`] and written by the
 //! database, so nothing here is executed.
 
+pub mod api_key;
 pub mod chunk;
 pub mod embedding;
 pub mod file;
@@ -10,8 +11,10 @@ pub mod page;
 pub mod search;
 pub mod store;
 pub mod store_file;
+pub mod tenant;
 pub mod upload;
 
+pub use api_key::*;
 pub use chunk::*;
 pub use embedding::*;
 pub use file::*;
@@ -21,4 +24,5 @@ pub use page::*;
 pub use search::*;
 pub use store::*;
 pub use store_file::*;
+pub use tenant::*;
 pub use upload::*;

@@ -12,7 +12,8 @@ use crate::model::ErrorResponse;
     info(
         title = "vectorstore",
         description = "OpenAI-compatible vector stores in PostgreSQL. All paths also work without `/v1`. \
-                       Any POST may carry an `Idempotency-Key`: sent again within 24 hours, it gets the same answer.",
+                       Any POST may carry an `Idempotency-Key`: sent again within 24 hours, it gets the same answer; \
+                       but not those that answer with a new API key, which is stored nowhere.",
     ),
     security(("bearer" = [])),
     // Responses name it, but do not bring it along.
@@ -27,6 +28,8 @@ use crate::model::ErrorResponse;
         (name = "uploads", description = "Upload a big file in parts"),
         (name = "embeddings", description = "Embed texts with the local model"),
         (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),
+        (name = "api keys", description = "Manage the API keys of a tenant"),
+        (name = "tenants", description = "Manage tenants and what they may hold"),
         (name = "health", description = "For load balancers and orchestrators"),
     )
 )]
@@ -41,9 +44,9 @@ impl Modify for Bearer {
     }
 }
 
-/// A store can be made, or changed in nothing, without a body; `utoipa::path` can say that only together with null.
+/// A store can be made, or changed in nothing, and a key be rotated without a body; `utoipa::path` can say that only together with null.
 pub fn say_what_is_optional(document: &mut utoipa::openapi::OpenApi) {
-    for path in ["/v1/vector_stores", "/v1/vector_stores/{vector_store_id}"] {
+    for path in ["/v1/vector_stores", "/v1/vector_stores/{vector_store_id}", "/v1/api_keys/{key_id}/rotate"] {
         let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
         if let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) {
             body.required = None;
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_required_but_for_stores() {
+    fn bodies_are_required_but_where_nothing_in_them_is() {
         let document: serde_json::Value = serde_json::from_str(&to_json().unwrap()).unwrap();
         let mut optional = Vec::new();
         for (path, operations) in document["paths"].as_object().unwrap() {
@@ -150,7 +153,15 @@ mod tests {
                 }
             }
         }
-        assert_eq!(optional, ["post /v1/vector_stores", "post /v1/vector_stores/{vector_store_id}"]);
+        optional.sort();
+        assert_eq!(
+            optional,
+            [
+                "post /v1/api_keys/{key_id}/rotate",
+                "post /v1/vector_stores",
+                "post /v1/vector_stores/{vector_store_id}"
+            ]
+        );
     }
 
     /// An `inline` parameter with a `default` became a string that had to be an object as well.

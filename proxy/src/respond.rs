@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use crate::auth;
+use crate::client;
 use crate::error::{Error, Failure};
 use crate::state::AppState;
 
@@ -17,11 +18,12 @@ use crate::state::AppState;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// Answers a request through `next`.
-pub async fn respond(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn respond(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    note_client(&mut request, &state);
     let key_id = auth::key_id(request.headers()).map(str::to_owned);
     let span = tracing::info_span!("request", request_id = id);
     let mut response = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
@@ -62,6 +64,12 @@ pub async fn respond(State(state): State<AppState>, request: Request, next: Next
         }
     }
     response
+}
+
+fn note_client(request: &mut Request, state: &AppState) {
+    let mut extensions = std::mem::take(request.extensions_mut());
+    client::note(&mut extensions, request.headers(), &state.config().trusted_proxies);
+    *request.extensions_mut() = extensions;
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -14,7 +14,8 @@ use crate::idempotency;
 use crate::openapi::{Document, say_what_is_optional};
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
 use crate::routes::{
-    embeddings, file_batches, files, health, litellm, search, store_embeddings, store_files, stores, uploads,
+    api_keys, embeddings, file_batches, files, health, litellm, quotas, search, store_embeddings,
+    store_files, stores, tenants, uploads,
 };
 use crate::state::AppState;
 
@@ -53,6 +54,14 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(embeddings::create_embedding))
         .routes(routes!(embeddings::list_models))
         .routes(routes!(embeddings::retrieve_model))
+        // /api_keys, /api_keys/{key_id}, .../rotate
+        .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
+        .routes(routes!(api_keys::retrieve_api_key, api_keys::update_api_key, api_keys::delete_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
+        // /admin/tenants, /admin/tenants/{tenant_id}, /admin/quotas
+        .routes(routes!(tenants::list_tenants, tenants::create_tenant))
+        .routes(routes!(tenants::retrieve_tenant, tenants::update_tenant, tenants::delete_tenant))
+        .routes(routes!(quotas::list_quotas, quotas::set_quotas))
 }
 
 /// What needs none.

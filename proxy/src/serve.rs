@@ -1,8 +1,10 @@
 //! The listener: timers against slow clients, and a stop that loses no request.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Extension;
 use futures_util::FutureExt;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -10,7 +12,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tower::Layer;
 
+use crate::client::Peer;
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
 use crate::embed;
 use crate::router::build_router;
@@ -52,8 +56,8 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     // Clients whose connections wait in the listener's queue believe that they are connected.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        serve(stream, &router, &connections);
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        serve(stream, peer, &router, &connections);
     }
     drop(listener);
     tokio::time::sleep(SETTLE).await;
@@ -74,7 +78,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn accept(listener: &TcpListener, router: &axum::Router, connections: &GracefulShutdown) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => serve(stream, router, connections),
+            Ok((stream, peer)) => serve(stream, peer, router, connections),
             Err(error) => {
                 // Out of file descriptors, say: wait for connections to end instead of spinning.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -86,9 +90,9 @@ async fn accept(listener: &TcpListener, router: &axum::Router, connections: &Gra
 
 /// Serves HTTP/1 on a connection. HTTP/2 without TLS is for proxies, which speak HTTP/1 as well; to tell the two apart
 /// one must wait for the first bytes, and that wait has no timer.
-fn serve(stream: TcpStream, router: &axum::Router, connections: &GracefulShutdown) {
+fn serve(stream: TcpStream, peer: SocketAddr, router: &axum::Router, connections: &GracefulShutdown) {
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.clone());
+    let service = TowerToHyperService::new(Extension(Peer(peer.ip())).layer(router.clone()));
     let connection = Builder::new()
         // Without a timer, hyper waits for ever for the rest of a header.
         .timer(TokioTimer::new())

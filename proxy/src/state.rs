@@ -110,8 +110,7 @@ impl AppState {
         &self.0.cache
     }
 
-    /// The embedding model of a store, if it was asked for before. It never changes, and no id is used twice; a name
-    /// says nothing, so that no key is needed.
+    /// The embedding model of a store, if it was asked for before. It never changes, and no id is used twice.
     pub fn store_model(&self, store: &StoreId) -> Option<Arc<str>> {
         let models = self.0.store_models.lock().unwrap_or_else(PoisonError::into_inner);
         models.get(&store.text).cloned()

@@ -165,6 +165,21 @@ async fn bad_bodies_are_400_before_the_database_is_asked() {
             json!("invalid_value"),
             json!("chunking_strategy.type"),
         ),
+        ("/v1/api_keys", json!({"role": "owner"}).to_string(), json!("invalid_value"), json!("role")),
+        (
+            "/v1/api_keys",
+            json!({"role": "read", "allowed_ips": ["::1", 7]}).to_string(),
+            json!("invalid_type"),
+            json!("allowed_ips[1]"),
+        ),
+        (
+            "/v1/api_keys/key_1/rotate",
+            json!({"overlap_seconds": -1}).to_string(),
+            json!("integer_below_min_value"),
+            json!("overlap_seconds"),
+        ),
+        ("/v1/admin/tenants", "{}".to_owned(), json!("missing_required_parameter"), json!("id")),
+        ("/v1/admin/tenants", json!({"id": ""}).to_string(), json!("empty_string"), json!("id")),
         (search, String::new(), json!("missing_required_parameter"), json!("query")),
         (search, json!({"query": null}).to_string(), json!("missing_required_parameter"), json!("query")),
         (
@@ -200,6 +215,21 @@ async fn bad_bodies_are_400_before_the_database_is_asked() {
     ] {
         let (status, error) = post(path, body.clone()).await;
         assert_eq!((status, &error["code"], &error["param"]), (400, &code, &param), "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_a_key_is_not_kept_for_a_second_try() {
+    for path in ["/v1/api_keys", "/api_keys", "/v1/api_keys/key_1/rotate"] {
+        let body = Body::from(json!({"role": "read"}).to_string());
+        let request = authorised(Method::POST, path).header("idempotency-key", "once").body(body).unwrap();
+        let (response, body) = send(request).await;
+        let error = &body["error"];
+        assert_eq!(
+            (response.status().as_u16(), &error["code"], &error["param"]),
+            (400, &json!("unsupported_parameter"), &json!("Idempotency-Key")),
+            "{path}"
+        );
     }
 }
 

@@ -256,15 +256,26 @@ def own_database(database_url, proxy_program):
     fresh.drop()
 
 
-@pytest.fixture
-def start_proxy(own_database):
-    """Starts proxies on that database, and stops them after the test."""
+def start_proxies(database):
+    """Starts proxies when asked to, and stops them at the end."""
     started = []
 
     def start(**settings):
-        started.append(Proxy(own_database, **settings))
+        started.append(Proxy(database, **settings))
         return started[-1].start()
 
     yield start
     for proxy in started:
         proxy.stop()
+
+
+@pytest.fixture
+def start_proxy(own_database):
+    """Starts proxies on that database, and stops them after the test."""
+    yield from start_proxies(own_database)
+
+
+@pytest.fixture(scope="module")
+def proxies(own_database):
+    """The same, but they stay until the last test of the file."""
+    yield from start_proxies(own_database)

@@ -1,5 +1,6 @@
 """Proxies of a test's own, on a database of its own, that can be killed and started again."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -39,7 +40,7 @@ class Database:
         printed = subprocess.run([program, "key", "new"], capture_output=True, text=True, check=True).stdout
         self.api_key = dict(line.split("=") for line in printed.split())["key"]
         digest = hashlib.sha256(self.api_key.encode()).digest()
-        self.connection.execute("SELECT vs_create_api_key('test', %s)", [digest])
+        self.connection.execute("SELECT vs_create_api_key('test', %s, role => 'operator')", [digest])
 
     def connect(self, **arguments):
         return psycopg.connect(with_database(self.server, self.name), **arguments)
@@ -58,11 +59,11 @@ class Database:
 
 
 class Proxy:
-    """A process; settings are those of its command line, with underscores."""
+    """A process; settings are those of its command line, with underscores. What it says goes to the file
+    `output`, if that is given."""
 
-    def __init__(self, database, **settings):
-        self.database, self.process = database, None
-        settings.setdefault("log", "warn")
+    def __init__(self, database, output=None, **settings):
+        self.database, self.process, self.output = database, None, output
         self.settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -73,10 +74,12 @@ class Proxy:
     def start(self):
         login = with_database(self.database.server, self.database.name, f"{ROLE}:{PASSWORD}")
         environment = os.environ | {"VECTORSTORE_DATABASE_URL": login, "VECTORSTORE_LOG_FORMAT": "pretty"}
-        self.process = subprocess.Popen(
-            [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", *self.settings],
-            env=environment,
-        )
+        command = [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", *self.settings]
+        if not any(setting.startswith("--log=") for setting in self.settings):
+            command.append("--log=warn")
+        with contextlib.ExitStack() as stack:
+            output = self.output and stack.enter_context(self.output.open("ab"))
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, "the proxy stopped"

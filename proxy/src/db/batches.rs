@@ -22,7 +22,7 @@ impl Db {
             "SELECT vectorstore.api_create_batch($1, $2, $3, $4, $5)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             Json(files),
             models,
         )?;
@@ -36,7 +36,7 @@ impl Db {
             "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             batch,
         )?;
         Ok(body.into())
@@ -49,7 +49,7 @@ impl Db {
             "SELECT vectorstore.api_cancel_batch($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             batch,
         )?;
         Ok(body.into())
@@ -68,7 +68,7 @@ impl Db {
             "SELECT vectorstore.api_list_batch_files($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             batch,
             page.limit,
             &page.order,

@@ -57,7 +57,7 @@ pub(super) async fn append(
             break;
         }
         sqlx::query(sql)
-            .bind(key.hash())
+            .bind(key.credential())
             .bind(id)
             .bind(piece)
             .bind(&buffer)
@@ -73,7 +73,7 @@ impl Db {
         let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_file($1, $2, $3, $4, $5)",
-            key.hash(),
+            key.credential(),
             &new.filename,
             &new.purpose,
             data,
@@ -91,7 +91,7 @@ impl Db {
     ) -> Result<Raw> {
         let mut transaction = self.pool.begin().await?;
         let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
-            .bind(key.hash())
+            .bind(key.credential())
             .bind(&new.filename)
             .bind(&new.purpose)
             .bind(new.expires_seconds)
@@ -100,7 +100,7 @@ impl Db {
         let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
         append(&mut transaction, sql, key, &file, data).await?;
         let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
-            .bind(key.hash())
+            .bind(key.credential())
             .bind(&file)
             .fetch_one(&mut *transaction)
             .await?;
@@ -114,7 +114,7 @@ impl Db {
         let body: Body = call!(
             self,
             "SELECT vectorstore.api_list_files($1, $2, $3, $4, $5)",
-            key.hash(),
+            key.credential(),
             page.filter.as_deref(),
             page.limit,
             &page.order,
@@ -125,24 +125,24 @@ impl Db {
 
     /// One file.
     pub async fn get_file(&self, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(self, "SELECT vectorstore.api_get_file($1, $2)", key.hash(), file)?;
+        let body: Body = call!(self, "SELECT vectorstore.api_get_file($1, $2)", key.credential(), file)?;
         Ok(body.into())
     }
 
     /// Deletes a file, also from all stores.
     pub async fn delete_file(&self, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(self, "SELECT vectorstore.api_delete_file($1, $2)", key.hash(), file)?;
+        let body: Body = call!(self, "SELECT vectorstore.api_delete_file($1, $2)", key.credential(), file)?;
         Ok(body.into())
     }
 
     /// How a file can be read.
     pub async fn read_file(&self, key: &ApiKey, file: &str) -> Result<FileParts> {
-        let Json(parts) = call!(self, "SELECT vectorstore.api_read_file($1, $2)", key.hash(), file)?;
+        let Json(parts) = call!(self, "SELECT vectorstore.api_read_file($1, $2)", key.credential(), file)?;
         Ok(parts)
     }
 
     /// One part of a file.
     pub async fn read_file_part(&self, key: &ApiKey, file: &str, part: i32) -> Result<Vec<u8>> {
-        call!(self, "SELECT vectorstore.api_read_file_part($1, $2, $3)", key.hash(), file, part)
+        call!(self, "SELECT vectorstore.api_read_file_part($1, $2, $3)", key.credential(), file, part)
     }
 }

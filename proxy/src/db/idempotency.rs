@@ -9,7 +9,7 @@ impl Db {
     pub async fn claim_request(&self, claim: &Claim) -> Result<Known> {
         let (state, digest, status, content_type, body) =
             sqlx::query_as("SELECT * FROM vectorstore.api_claim_request($1, $2, $3, $4, $5)")
-                .bind(claim.key.hash())
+                .bind(claim.key.credential())
                 .bind(&claim.name)
                 .bind(claim.digest().map(Vec::from))
                 .bind(&claim.lease[..])
@@ -24,7 +24,7 @@ impl Db {
         call!(
             self,
             "SELECT vectorstore.api_renew_request($1, $2, $3, $4)",
-            claim.key.hash(),
+            claim.key.credential(),
             &claim.name,
             &claim.lease[..],
             LEASE.as_secs() as i32,
@@ -42,7 +42,7 @@ impl Db {
         call!(
             self,
             "SELECT vectorstore.api_settle_request($1, $2, $3, $4, $5, $6, $7, true)",
-            claim.key.hash(),
+            claim.key.credential(),
             &claim.name,
             &claim.lease[..],
             claim.digest().map(Vec::from),
@@ -55,7 +55,7 @@ impl Db {
     /// Ends a request without an answer worth keeping.
     pub async fn release_request(&self, claim: &Claim) -> Result<()> {
         sqlx::query("SELECT vectorstore.api_release_request($1, $2, $3)")
-            .bind(claim.key.hash())
+            .bind(claim.key.credential())
             .bind(&claim.name)
             .bind(&claim.lease[..])
             .execute(&self.pool)

@@ -80,7 +80,7 @@ impl Db {
             "SELECT vectorstore.api_attach_file($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             file.file_id,
             Json(&file.attributes),
             Json(&file.chunking_strategy),

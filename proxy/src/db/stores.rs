@@ -111,7 +111,7 @@ impl Db {
         let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_vector_store($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            key.hash(),
+            key.credential(),
             new.name,
             new.description,
             new.metadata.map(Json),
@@ -129,7 +129,7 @@ impl Db {
         let body: Body = call!(
             self,
             "SELECT vectorstore.api_list_vector_stores($1, $2, $3, $4, $5)",
-            key.hash(),
+            key.credential(),
             page.limit,
             &page.order,
             page.after.as_deref(),
@@ -140,7 +140,7 @@ impl Db {
 
     /// Fails unless the key is valid: for requests that need nothing else from the database.
     pub async fn check_key(&self, key: &ApiKey) -> Result<()> {
-        let _: bool = call!(self, "SELECT vectorstore.api_check_key($1)", key.hash())?;
+        let _: bool = call!(self, "SELECT vectorstore.api_check_key($1)", key.credential())?;
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl Db {
             "SELECT vectorstore.api_get_vector_store($1, $2, $3)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
         )?;
         Ok(body.into())
     }
@@ -163,7 +163,7 @@ impl Db {
             "SELECT vectorstore.api_update_vector_store($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             Json(changes),
         )?;
         Ok(body.into())
@@ -181,7 +181,7 @@ impl Db {
             "SELECT vectorstore.api_delete_vector_store($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             mode,
         )?;
         Ok(body.into())
@@ -194,7 +194,7 @@ impl Db {
             "SELECT vectorstore.api_search($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             &search.texts,
             &search.vectors,
             Json(&search.options),
@@ -211,7 +211,7 @@ impl Db {
             "SELECT vectorstore.api_list_store_files($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             page.limit,
             &page.order,
             page.after.as_deref(),
@@ -228,7 +228,7 @@ impl Db {
             "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             file,
         )?;
         Ok(body.into())
@@ -247,7 +247,7 @@ impl Db {
             "SELECT vectorstore.api_update_store_file($1, $2, $3, $4, $5)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             file,
             Json(attributes),
         )?;
@@ -261,7 +261,7 @@ impl Db {
             "SELECT vectorstore.api_delete_store_file($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             file,
         )?;
         Ok(body.into())
@@ -274,7 +274,7 @@ impl Db {
             "SELECT vectorstore.api_store_file_content($1, $2, $3, $4)",
             store.number,
             &store.text,
-            key.hash(),
+            key.credential(),
             file,
         )?;
         Ok(body.into())

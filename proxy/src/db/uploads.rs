@@ -30,7 +30,7 @@ impl Db {
         let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_upload($1, $2, $3, $4, $5, $6)",
-            key.hash(),
+            key.credential(),
             &new.filename,
             &new.purpose,
             mime_type,
@@ -45,7 +45,7 @@ impl Db {
         let body: Body = effect!(
             self,
             "SELECT vectorstore.api_create_upload_part($1, $2, $3)",
-            key.hash(),
+            key.credential(),
             upload,
             data,
         )?;
@@ -61,14 +61,14 @@ impl Db {
     ) -> Result<Raw> {
         let mut transaction = self.pool.begin().await?;
         let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
-            .bind(key.hash())
+            .bind(key.credential())
             .bind(upload)
             .fetch_one(&mut *transaction)
             .await?;
         let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
         append(&mut transaction, sql, key, &part, data).await?;
         let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
-            .bind(key.hash())
+            .bind(key.credential())
             .bind(&part)
             .fetch_one(&mut *transaction)
             .await?;
@@ -84,14 +84,19 @@ impl Db {
         upload: &str,
         part_ids: &[&str],
     ) -> Result<Vec<UploadPieces>> {
-        let Json(parts) =
-            call!(self, "SELECT vectorstore.api_read_upload($1, $2, $3)", key.hash(), upload, part_ids)?;
+        let Json(parts) = call!(
+            self,
+            "SELECT vectorstore.api_read_upload($1, $2, $3)",
+            key.credential(),
+            upload,
+            part_ids
+        )?;
         Ok(parts)
     }
 
     /// One piece of a part.
     pub async fn read_upload_piece(&self, key: &ApiKey, part: &str, piece: i32) -> Result<Vec<u8>> {
-        call!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.hash(), part, piece)
+        call!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.credential(), part, piece)
     }
 
     /// Makes the file.
@@ -99,7 +104,7 @@ impl Db {
         let body: Body = effect!(
             self,
             "SELECT vectorstore.api_complete_upload($1, $2, $3)",
-            key.hash(),
+            key.credential(),
             upload,
             part_ids,
         )?;
@@ -108,7 +113,8 @@ impl Db {
 
     /// Gives an upload up.
     pub async fn cancel_upload(&self, key: &ApiKey, upload: &str) -> Result<Raw> {
-        let body: Body = effect!(self, "SELECT vectorstore.api_cancel_upload($1, $2)", key.hash(), upload)?;
+        let body: Body =
+            effect!(self, "SELECT vectorstore.api_cancel_upload($1, $2)", key.credential(), upload)?;
         Ok(body.into())
     }
 }

@@ -14,9 +14,9 @@ use crate::state::AppState;
 /// Name of the embedding model of a store.
 pub async fn model_of(state: &AppState, store: &StoreId, key: &ApiKey) -> Result<Arc<str>> {
     if let Some(name) = state.store_model(store) {
-        // What comes next may cost money: it is not done for everybody who knows the id of a store.
+        // What comes next may cost money, and fail as only a store of one's own may: it is done for nobody else.
         if state.providers().get(&name).is_some_and(|provider| !provider.is_local()) {
-            state.db().check_key(key).await?;
+            state.db().get_store(store, key).await?;
         }
         return Ok(name);
     }
