@@ -174,9 +174,11 @@ pub fn add(counter: Counter, by: i64) {
     });
 }
 
-/// Whether the call in progress is charged to rate limits.
-pub fn charges() -> bool {
-    CALL.with_borrow(|call| call.as_ref().is_some_and(|call| call.function.operation.charges))
+/// Whether the call in progress is still to be charged to rate limits: once, however often it asks who calls.
+pub fn take_charge() -> bool {
+    CALL.with_borrow_mut(|call| {
+        call.as_mut().is_some_and(|call| std::mem::take(&mut call.function.operation.charges))
+    })
 }
 
 /// API key and operation of the call in progress.

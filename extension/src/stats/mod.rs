@@ -9,7 +9,7 @@ mod usage;
 mod view;
 
 pub use counters::Counter;
-pub use hook::{add, charges};
+pub use hook::{add, take_charge};
 pub use shared::{BucketKey, Shared, shared};
 
 use crate::gucs;
