@@ -21,6 +21,7 @@ mod language;
 mod limits;
 mod model;
 mod pack;
+mod principal;
 mod recall;
 mod rows;
 mod search;

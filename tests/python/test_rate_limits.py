@@ -164,4 +164,4 @@ def test_admins_set_limits_over_http(start_proxy, make_key, own_database):
     for body in ({"requests_per_second": 0}, {"scope": "key"}, {"scope": "x"}, {"requests_per_minute": "1"}):
         assert proxy.http.send("PUT", "/admin/rate_limits", body).error(400)["param"]
     unknown = proxy.http.send("PUT", "/admin/rate_limits", {"api_key_id": "key_none", "requests_per_minute": 1})
-    assert unknown.error(404)["param"] == "api_key_id"
+    unknown.error(404)

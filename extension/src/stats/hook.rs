@@ -146,7 +146,9 @@ fn end(failed: bool) {
     } else if call.delta.0.iter().all(|value| *value == 0) {
         return;
     }
-    let who = super::caller();
+    // A key that is not valid is nobody's, even if it once was somebody's.
+    let nobody = failed && code == PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION as i32;
+    let who = if nobody { super::Caller::default() } else { super::caller() };
     count(shared, who, call.function.operation.name, &call.delta);
 }
 
