@@ -9,6 +9,7 @@ mod embeddings;
 mod files;
 mod idempotency;
 mod jobs;
+mod stats;
 mod stores;
 mod tenants;
 mod uploads;
@@ -29,6 +30,7 @@ use crate::error::Result;
 pub use embeddings::{EmbeddingChange, EmbeddingDeletion};
 pub use files::{FileParts, NewFile};
 pub use jobs::{Attachment, Job};
+pub use stats::RateLimit;
 pub use stores::{NewStore, Search, SearchOptions};
 pub use uploads::UploadPieces;
 
@@ -60,15 +62,26 @@ macro_rules! call {
     ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
         let mut again = true;
         loop {
-            let query = sqlx::query_scalar($sql)$(.bind($arg))*;
+            let query = sqlx::query_as(concat!($sql, ", vectorstore.api_rate_state()"))$(.bind($arg))*;
             match query.fetch_one(&$db.pool).await {
                 Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
-                result => break result.map_err($crate::error::Error::from),
+                result => break $crate::account::settle($sql, result),
             }
         }
     }};
 }
 use call;
+
+/// Runs a statement as a part of a request that another statement counts, and that its key is charged for there.
+macro_rules! part {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as(concat!($sql, ", vectorstore.api_rate_state() WHERE vectorstore.api_uncounted()"))$(.bind($arg))*
+            .fetch_one(&$db.pool).await
+            .map_err($crate::error::Error::from)
+            .and_then(|(value, state)| $crate::account::settle("", Ok((value, state))))
+    };
+}
+use part;
 
 /// Like `call!`, for a statement whose effect must not happen twice: under an `Idempotency-Key` the answer to the request
 /// is kept in the same transaction. That is the result, or what `answer` finds in it.
@@ -81,14 +94,15 @@ macro_rules! effect {
             }
             let done = async {
                 let mut transaction = $db.pool.begin().await?;
-                let body = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+                let sql = concat!($sql, ", vectorstore.api_rate_state()");
+                let (body, state) = sqlx::query_as(sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
                 $crate::db::settle(&mut transaction, $answer(&body)).await?;
                 transaction.commit().await?;
-                Ok(body)
+                Ok((body, state))
             };
             match done.await {
                 Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
-                result => break result.map_err($crate::error::Error::from),
+                result => break $crate::account::settle($sql, result),
             }
         }
     }};

@@ -1,6 +1,7 @@
 //! The outermost layer: request id, headers that every response has, the error object, and one log line a request.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
+use crate::account::{Account, Subjects};
 use crate::auth;
 use crate::client;
 use crate::error::{Error, Failure};
@@ -25,12 +27,14 @@ pub async fn respond(State(state): State<AppState>, mut request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     note_client(&mut request, &state);
     let key_id = auth::key_id(request.headers()).map(str::to_owned);
+    let account = Arc::new(Account::default());
+    let subjects = Subjects::of(route.as_deref(), &request);
     let span = tracing::info_span!("request", request_id = id);
     let mut response = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         Error::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large.")
             .into_response()
     } else {
-        next.run(request).instrument(span).await
+        account.run(next.run(request).instrument(span)).await
     };
     let failure = response.extensions_mut().remove::<Failure>();
     if let Some(Failure(error)) = &failure {
@@ -41,8 +45,13 @@ pub async fn respond(State(state): State<AppState>, mut request: Request, next: 
             response.headers_mut().insert("allow", allow.clone());
         }
     }
-    let millis = started.elapsed().as_millis() as u64;
+    let took = started.elapsed();
+    state.notes().note(&account, subjects, response.status().as_u16() >= 400, took);
+    let millis = took.as_millis() as u64;
     let headers = response.headers_mut();
+    if let Some(rate) = account.rate() {
+        rate.write(headers);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use vectorstore_core::model::Model;
 
+use crate::account::Notes;
 use crate::config::Config;
 use crate::db::Db;
 use crate::embed::{Cache, Providers};
@@ -34,6 +35,7 @@ struct Inner {
     processors: Arc<Semaphore>,
     workers: Workers,
     extractor: Extractor,
+    notes: Notes,
 }
 
 impl AppState {
@@ -67,6 +69,7 @@ impl AppState {
             processors,
             workers,
             extractor,
+            notes: Notes::default(),
         })))
     }
 
@@ -126,6 +129,11 @@ impl AppState {
         let model: Arc<str> = Arc::from(model);
         models.insert(store.text.clone(), model.clone());
         model
+    }
+
+    /// Requests that the statistics do not know of yet.
+    pub fn notes(&self) -> &Notes {
+        &self.0.notes
     }
 
     /// How documents are read.

@@ -55,6 +55,7 @@ BEGIN
         RETURN; -- Rows of a dropped store leave without a note.
     END IF;
     PERFORM vectorstore._check_quota(counters, p_chunks, p_bytes);
+    PERFORM vectorstore._note_usage(tenant, p_store_id, p_chunks, p_bytes);
     waiting := counters.added;
     store_language := (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = p_store_id);
     IF store_language = 127 AND cardinality(p_languages) > 0 THEN

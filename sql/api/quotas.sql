@@ -9,6 +9,8 @@ CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_re
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- The transaction will leave no trace of it; shared memory does.
+    PERFORM vectorstore._stat_note(p_tenant, p_store_id, vectorstore._caller_key(), 'quota.' || p_resource, 1, 0, 0);
     PERFORM vectorstore._fail('53400', format('You exceeded your quota: the %s may hold at most %s %s.',
         CASE p_store_id WHEN 0 THEN 'tenant' ELSE 'vector store' END, p_limit,
         CASE p_resource WHEN 'stores' THEN 'vector stores' ELSE p_resource END), 'insufficient_quota', NULL,

@@ -51,6 +51,9 @@ BEGIN
     IF vectorstore._schema_version() < 7 THEN
         PERFORM vectorstore._migrate_0007();
     END IF;
+    IF vectorstore._schema_version() < 8 THEN
+        PERFORM vectorstore._migrate_0008();
+    END IF;
     IF vectorstore._schema_version() < 9 THEN
         PERFORM vectorstore._migrate_0009();
     END IF;

@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Db, Raw, call, effect, settle};
+use crate::account;
 use crate::auth::ApiKey;
 use crate::config::FILE_PART_BYTES;
 use crate::error::{Error, Result};
@@ -90,20 +91,23 @@ impl Db {
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
         let mut transaction = self.pool.begin().await?;
-        let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
-            .bind(key.credential())
-            .bind(&new.filename)
-            .bind(&new.purpose)
-            .bind(new.expires_seconds)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let begun = sqlx::query_as(concat!(
+            "SELECT vectorstore.api_begin_file($1, $2, $3, $4)",
+            ", vectorstore.api_rate_state()"
+        ))
+        .bind(key.credential())
+        .bind(&new.filename)
+        .bind(&new.purpose)
+        .bind(new.expires_seconds)
+        .fetch_one(&mut *transaction)
+        .await;
+        let file: String = account::settle("", begun)?;
         let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
         append(&mut transaction, sql, key, &file, data).await?;
-        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
-            .bind(key.credential())
-            .bind(&file)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let sql = "SELECT vectorstore.api_finish_file($1, $2)";
+        let finished =
+            sqlx::query_scalar(sql).bind(key.credential()).bind(&file).fetch_one(&mut *transaction).await;
+        let body: Body = account::settle(sql, finished.map(|body| (body, None)))?;
         settle(&mut transaction, &body.0).await?;
         transaction.commit().await?;
         Ok(body.into())

@@ -6,6 +6,7 @@ use tokio::io::AsyncRead;
 
 use super::files::{Body, append};
 use super::{Db, NewFile, Raw, call, effect, settle};
+use crate::account;
 use crate::auth::ApiKey;
 use crate::error::Result;
 
@@ -60,18 +61,21 @@ impl Db {
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
         let mut transaction = self.pool.begin().await?;
-        let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
-            .bind(key.credential())
-            .bind(upload)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let begun = sqlx::query_as(concat!(
+            "SELECT vectorstore.api_begin_upload_part($1, $2)",
+            ", vectorstore.api_rate_state()"
+        ))
+        .bind(key.credential())
+        .bind(upload)
+        .fetch_one(&mut *transaction)
+        .await;
+        let part: String = account::settle("", begun)?;
         let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
         append(&mut transaction, sql, key, &part, data).await?;
-        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
-            .bind(key.credential())
-            .bind(&part)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let sql = "SELECT vectorstore.api_finish_upload_part($1, $2)";
+        let finished =
+            sqlx::query_scalar(sql).bind(key.credential()).bind(&part).fetch_one(&mut *transaction).await;
+        let body: Body = account::settle(sql, finished.map(|body| (body, None)))?;
         settle(&mut transaction, &body.0).await?;
         transaction.commit().await?;
         Ok(body.into())
