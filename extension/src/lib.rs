@@ -20,6 +20,7 @@ mod jsonb;
 mod language;
 mod model;
 mod pack;
+mod preload;
 mod recall;
 mod rows;
 mod search;

@@ -1,7 +1,6 @@
 //! The outermost layer: request id, headers that every response has, the error object, and one log line a request.
 
 use std::any::Any;
-use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -18,11 +17,11 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// Answers a request through `next`.
 pub async fn respond(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let id = request_id();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let key_id = auth::key_id(request.headers()).map(str::to_owned);
+    let counted = state.metrics().begin(&method, route.as_deref());
     let span = tracing::info_span!("request", request_id = id);
     let mut response = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         Error::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large.")
@@ -33,13 +32,14 @@ pub async fn respond(State(state): State<AppState>, request: Request, next: Next
     let failure = response.extensions_mut().remove::<Failure>();
     if let Some(Failure(error)) = &failure {
         let rendered = error.render(&id);
+        state.metrics().refused(error.status(), error.code());
         let plain = std::mem::replace(&mut response, rendered);
         // The router's Allow header of a 405.
         if let Some(allow) = plain.headers().get("allow") {
             response.headers_mut().insert("allow", allow.clone());
         }
     }
-    let millis = started.elapsed().as_millis() as u64;
+    let millis = counted.answered(response.status()).as_millis() as u64;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);

@@ -14,6 +14,7 @@ use crate::embed::{Cache, Providers};
 use crate::error::{Error, Result};
 use crate::extract::StoreId;
 use crate::ingest::extract::Extractor;
+use crate::metrics::Metrics;
 use crate::worker::Workers;
 
 /// Stores whose model is remembered.
@@ -34,12 +35,14 @@ struct Inner {
     processors: Arc<Semaphore>,
     workers: Workers,
     extractor: Extractor,
+    metrics: Metrics,
 }
 
 impl AppState {
     /// Opens the model and prepares the pool. The database itself need not be up: until it is, requests answer 503.
     pub fn connect(config: Config) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let db = Db::connect_lazy(&config)?;
+        let metrics = Metrics::default();
+        let db = Db::connect_lazy(&config, metrics.pool.clone())?;
         let model = match &config.model_path {
             Some(path) => Some(Arc::new(
                 Model::open(path)
@@ -67,6 +70,7 @@ impl AppState {
             processors,
             workers,
             extractor,
+            metrics,
         })))
     }
 
@@ -132,6 +136,11 @@ impl AppState {
     /// How documents are read.
     pub fn extractor(&self) -> &Extractor {
         &self.0.extractor
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// From now on `/ready` answers 503, and no job is taken from the queue.

@@ -5,8 +5,9 @@ use sqlx::types::Json;
 use tokio::io::AsyncRead;
 
 use super::files::{Body, append};
-use super::{Db, NewFile, Raw, call, effect, settle};
+use super::{Db, NewFile, Raw, effect, read, settle, transact};
 use crate::auth::ApiKey;
+use crate::deadline::bound;
 use crate::error::Result;
 
 /// A part that is about to be read.
@@ -59,22 +60,23 @@ impl Db {
         upload: &str,
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
-        let mut transaction = self.pool.begin().await?;
-        let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
-            .bind(key.hash())
-            .bind(upload)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
-        append(&mut transaction, sql, key, &part, data).await?;
-        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
-            .bind(key.hash())
-            .bind(&part)
-            .fetch_one(&mut *transaction)
-            .await?;
-        settle(&mut transaction, &body.0).await?;
-        transaction.commit().await?;
-        Ok(body.into())
+        let done = transact!(self, |transaction| {
+            let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
+                .bind(key.hash())
+                .bind(upload)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
+            append(&mut transaction, sql, key, &part, data).await?;
+            let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
+                .bind(key.hash())
+                .bind(&part)
+                .fetch_one(&mut *transaction)
+                .await?;
+            settle(&mut transaction, &body.0).await?;
+            body
+        });
+        Ok(bound(done).await??.into())
     }
 
     /// The parts of an upload in the order in which they shall stand.
@@ -85,13 +87,13 @@ impl Db {
         part_ids: &[&str],
     ) -> Result<Vec<UploadPieces>> {
         let Json(parts) =
-            call!(self, "SELECT vectorstore.api_read_upload($1, $2, $3)", key.hash(), upload, part_ids)?;
+            read!(self, "SELECT vectorstore.api_read_upload($1, $2, $3)", key.hash(), upload, part_ids)?;
         Ok(parts)
     }
 
     /// One piece of a part.
     pub async fn read_upload_piece(&self, key: &ApiKey, part: &str, piece: i32) -> Result<Vec<u8>> {
-        call!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.hash(), part, piece)
+        read!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.hash(), part, piece)
     }
 
     /// Makes the file.

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::EmbedError;
-use super::breaker::{Breaker, Budget};
+use super::breaker::{Breaker, Budget, Condition};
 
 type Result<T, E = EmbedError> = std::result::Result<T, E>;
 
@@ -122,6 +122,11 @@ impl Remote {
             .try_collect()
             .await?;
         Ok(vectors.into_iter().flatten().collect())
+    }
+
+    /// What a call would meet now.
+    pub fn condition(&self) -> Condition {
+        self.breaker.condition()
     }
 
     /// Somebody gave up waiting.
