@@ -185,15 +185,14 @@ impl Db {
     /// A pool that connects when the first request needs it.
     pub fn connect_lazy(config: &Config, metrics: PoolMetrics) -> Result<Self, sqlx::Error> {
         let timeout = format!("{}s", config.statement_timeout);
-        let options =
-            PgConnectOptions::from_str(&config.database_url)?.application_name("vectorstore-proxy").options(
-                [
-                    ("statement_timeout", timeout.as_str()),
-                    ("idle_in_transaction_session_timeout", "60s"),
-                    // Whatever becomes of us (kill -9, a cut cable), our statements end.
-                    ("client_connection_check_interval", "5s"),
-                ],
-            );
+        let options = PgConnectOptions::from_str(&config.database_url)?
+            .application_name("vectorstore-proxy")
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                ("idle_in_transaction_session_timeout", "60s"),
+                // Whatever becomes of us (kill -9, a cut cable), our statements end.
+                ("client_connection_check_interval", "5s"),
+            ]);
         let pool = Pool::new(options, config.pool_size, metrics);
         Ok(Self { pool })
     }
@@ -218,7 +217,11 @@ impl Db {
     pub async fn metrics(&self) -> Option<Value> {
         match self.pool.observer().ask("SELECT vectorstore.api_metrics()").await {
             Ok(value) => Some(value),
-            Err(error) if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("42883")) => {
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(|error| error.code().as_deref() == Some("42883")) =>
+            {
                 Some(Value::Object(serde_json::Map::new()))
             }
             Err(error) => {

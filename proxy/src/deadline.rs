@@ -51,10 +51,15 @@ mod tests {
     #[test]
     fn the_shortest_patience_counts() {
         let of = |pairs: &[(&'static str, &str)]| {
-            patience(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+            patience(
+                &pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(),
+            )
         };
         assert_eq!(of(&[]), None);
-        assert_eq!(of(&[("x-stainless-read-timeout", "600"), ("x-request-timeout", " 1.5 ")]), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            of(&[("x-stainless-read-timeout", "600"), ("x-request-timeout", " 1.5 ")]),
+            Some(Duration::from_millis(1500))
+        );
         assert_eq!(of(&[("x-stainless-timeout", "7")]), Some(Duration::from_secs(7)));
         for nonsense in ["0", "-1", "NaN", "inf", "soon", "1e300"] {
             assert_eq!(of(&[("x-request-timeout", nonsense)]), None, "{nonsense}");

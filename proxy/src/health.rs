@@ -53,7 +53,9 @@ impl Report {
                 checks.extend([versions(vitals), jobs(vitals), merges(vitals)]);
             }
             Err(error) => {
-                tracing::warn!(%error, "the database does not answer");
+                if state.complaints().complain().is_some() {
+                    tracing::warn!(%error, "the database does not answer");
+                }
                 checks.push(Check {
                     name: "database",
                     status: DOWN,
@@ -103,7 +105,8 @@ fn model(state: &AppState) -> Check {
     Check {
         name: "model",
         status: if name.is_some() { OK } else { DOWN },
-        detail: name.map_or_else(|| "no local embedding model".to_owned(), |name| format!("{name} is loaded")),
+        detail: name
+            .map_or_else(|| "no local embedding model".to_owned(), |name| format!("{name} is loaded")),
         remedy: "Start the proxy with --model-path.",
         values: json!({"local": name, "names": state.providers().names()}),
     }
@@ -125,7 +128,11 @@ fn versions(vitals: &Value) -> Check {
     let text = |key: &str| vitals[key].as_str().unwrap_or("none").to_owned();
     let (extension, library) = (text("version"), text("library"));
     let (status, detail, remedy) = if vitals["schema"] != vitals["schema_target"] {
-        (DOWN, format!("the schema is at step {} of {}", vitals["schema"], vitals["schema_target"]), "SELECT vs_install();")
+        (
+            DOWN,
+            format!("the schema is at step {} of {}", vitals["schema"], vitals["schema_target"]),
+            "SELECT vs_install();",
+        )
     } else if extension != library {
         let detail = format!("the library is {library}, the extension {extension}");
         (DEGRADED, detail, "ALTER EXTENSION vectorstore UPDATE; SELECT vs_install();")
@@ -160,7 +167,10 @@ fn merges(vitals: &Value) -> Check {
     Check {
         name: "worker",
         status: if late > 0 { DEGRADED } else { OK },
-        detail: format!("{late} stores wait for a merge, {} dropped ones for a sweep", merges["dropped_stores"]),
+        detail: format!(
+            "{late} stores wait for a merge, {} dropped ones for a sweep",
+            merges["dropped_stores"]
+        ),
         remedy: "See SELECT * FROM vs_doctor();",
         values: merges.clone(),
     }

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod config;
 pub mod db;
 pub mod deadline;
+pub mod debounce;
 pub mod doctor;
 pub mod embed;
 pub mod error;

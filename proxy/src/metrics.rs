@@ -25,7 +25,8 @@ use serde_json::Value;
 use crate::embed::Providers;
 
 /// Upper bounds of the latency buckets, in seconds.
-const BUCKETS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const BUCKETS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -102,11 +103,23 @@ impl PoolMetrics {
         registry.register("waiting", "Requests that wait for a database connection", self.waiting.clone());
         registry.register("waits", "Requests that had to wait for a database connection", self.waits.clone());
         registry.register("wait_seconds", "Time waited for database connections", self.wait_seconds.clone());
-        registry.register("timeouts", "Requests that waited for a database connection in vain", self.timeouts.clone());
+        registry.register(
+            "timeouts",
+            "Requests that waited for a database connection in vain",
+            self.timeouts.clone(),
+        );
         registry.register("connects", "Database connections made", self.connects.clone());
-        registry.register("connect_errors", "Failed attempts to connect to the database", self.connect_errors.clone());
+        registry.register(
+            "connect_errors",
+            "Failed attempts to connect to the database",
+            self.connect_errors.clone(),
+        );
         registry.register("broken", "Database connections found dead", self.broken.clone());
-        registry.register("cancelled_statements", "Statements cancelled because nobody waited for them any more", self.cancels.clone());
+        registry.register(
+            "cancelled_statements",
+            "Statements cancelled because nobody waited for them any more",
+            self.cancels.clone(),
+        );
     }
 }
 
@@ -152,11 +165,19 @@ impl Metrics {
         let registry = all.sub_registry_with_prefix("vectorstore");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the proxy", version);
-        registry.register("http_requests", "Requests by operation and class of the status", self.requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests by operation and class of the status",
+            self.requests.clone(),
+        );
         registry.register("http_request_seconds", "Time to the response's first byte", self.seconds.clone());
         registry.register("http_requests_in_flight", "Requests under way", self.in_flight.clone());
         registry.register("http_errors", "Responses with an error by status and code", self.refusals.clone());
-        registry.register("embedding_cache_lookups", "Texts looked up in the embedding cache", self.cache.clone());
+        registry.register(
+            "embedding_cache_lookups",
+            "Texts looked up in the embedding cache",
+            self.cache.clone(),
+        );
         registry.register("ingest_files", "Attempts to process a file by their result", self.files.clone());
         registry.register("ingest_busy", "Tasks that process files", self.busy.clone());
         registry.register(

@@ -54,11 +54,15 @@ pub async fn respond(State(state): State<AppState>, request: Request, next: Next
 
     let status = response.status().as_u16();
     let route = route.as_deref().unwrap_or("unmatched");
-    let error = failure.filter(|_| status >= 500).map(|Failure(error)| error.to_string());
-    match error {
-        None => tracing::info!(request_id = id, %method, route, status, ms = millis, key_id, "request"),
-        Some(error) => {
-            tracing::error!(request_id = id, %method, route, status, ms = millis, key_id, error, "request")
+    tracing::info!(request_id = id, %method, route, status, ms = millis, key_id, "request");
+    if let Some(Failure(error)) = failure.filter(|_| status >= 500) {
+        // When the database is away, so it is for everybody.
+        let kept_back = match &*error {
+            Error::Unavailable(_) => state.complaints().complain(),
+            _ => Some(0),
+        };
+        if let Some(kept_back) = kept_back {
+            tracing::error!(request_id = id, %method, route, status, %error, kept_back, "a request failed");
         }
     }
     response

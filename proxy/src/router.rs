@@ -61,7 +61,11 @@ pub(crate) const ALIASES: [(&str, &str); 2] = [("/livez", "/health"), ("/readyz"
 
 /// What needs none.
 fn open() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(health::ready)).routes(routes!(health::health_details)).routes(routes!(health::metrics))
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::health_details))
+        .routes(routes!(health::metrics))
 }
 
 /// The routes and the document that describes them.

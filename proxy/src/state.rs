@@ -10,6 +10,7 @@ use vectorstore_core::model::Model;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::debounce::Debounce;
 use crate::embed::{Cache, Providers};
 use crate::error::{Error, Result};
 use crate::extract::StoreId;
@@ -36,6 +37,7 @@ struct Inner {
     workers: Workers,
     extractor: Extractor,
     metrics: Metrics,
+    complaints: Debounce,
 }
 
 impl AppState {
@@ -71,6 +73,7 @@ impl AppState {
             workers,
             extractor,
             metrics,
+            complaints: Debounce::default(),
         })))
     }
 
@@ -141,6 +144,11 @@ impl AppState {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What is said of requests that found the database away or busy.
+    pub fn complaints(&self) -> &Debounce {
+        &self.0.complaints
     }
 
     /// From now on `/ready` answers 503, and no job is taken from the queue.

@@ -32,10 +32,11 @@ class Database:
         self.server, self.program = superuser_url, program
         with psycopg.connect(self.server, autocommit=True) as server:
             server.execute(f"CREATE DATABASE {self.name}")
-            if server.execute("SELECT count(*) FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() == (0,):
-                server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}' IN ROLE vectorstore_app")
         self.connection = self.connect(autocommit=True)
+        # Makes the roles, unless an earlier database has.
         self.connection.execute("CREATE EXTENSION vectorstore CASCADE")
+        if self.one("SELECT count(*) FROM pg_roles WHERE rolname = %s", ROLE) == 0:
+            self.connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}' IN ROLE vectorstore_app")
         printed = subprocess.run([program, "key", "new"], capture_output=True, text=True, check=True).stdout
         self.api_key = dict(line.split("=") for line in printed.split())["key"]
         digest = hashlib.sha256(self.api_key.encode()).digest()
@@ -58,10 +59,10 @@ class Database:
 
 
 class Proxy:
-    """A process; settings are those of its command line, with underscores."""
+    """A process; settings are those of its command line, with underscores. Its log goes to `output`."""
 
-    def __init__(self, database, **settings):
-        self.database, self.process = database, None
+    def __init__(self, database, output=None, **settings):
+        self.database, self.process, self.output = database, None, output
         self.settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -75,6 +76,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", "--log=warn", *self.settings],
             env=environment,
+            stderr=self.output,
         )
         deadline = time.monotonic() + 30
         while True:

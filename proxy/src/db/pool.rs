@@ -103,7 +103,8 @@ impl Lease {
     /// The connection for a statement or a transaction; its result goes through [`Lease::finish`].
     pub fn start(&mut self) -> &mut PgConnection {
         self.state = State::Busy;
-        let slot = self.slot.as_mut().unwrap_or_else(|| unreachable!("a lease has its connection until it ends"));
+        let slot =
+            self.slot.as_mut().unwrap_or_else(|| unreachable!("a lease has its connection until it ends"));
         &mut slot.connection
     }
 
@@ -122,7 +123,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let (Some(slot), permit) = (self.slot.take(), self.permit.take()) else { return };
+        let permit = self.permit.take();
+        let Some(slot) = self.slot.take() else { return };
         match self.state {
             State::Ready => self.pool.put_back(slot),
             State::Dead => {
@@ -155,11 +157,22 @@ impl Pool {
             Err(TryAcquireError::Closed) => return Err(Error::PoolClosed),
             Err(TryAcquireError::NoPermits) => self.wait(deadline).await?,
         };
-        let slot = match self.reuse(deadline).await? {
-            Some(slot) => slot,
-            None => self.connect(deadline).await?,
-        };
-        Ok(Lease { pool: self.clone(), slot: Some(slot), permit: Some(permit), state: State::Ready })
+        let mut lease = Lease { pool: self.clone(), slot: None, permit: Some(permit), state: State::Ready };
+        lease.slot = self.reuse(deadline).await?;
+        if lease.slot.is_some() {
+            return Ok(lease);
+        }
+        // In a task of its own: when we have waited too long, somebody else gets what becomes of it. Otherwise, of many who
+        // wait for a server to come back, each would give up just before its connection is made.
+        let connected = tokio::spawn(async move {
+            lease.slot = Some(lease.pool.connect().await?);
+            Ok(lease)
+        });
+        match timeout_at(deadline, connected).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(_)) => Err(Error::WorkerCrashed),
+            Err(_) => Err(Error::PoolTimedOut),
+        }
     }
 
     async fn wait(&self, deadline: tokio::time::Instant) -> Result<OwnedSemaphorePermit, Error> {
@@ -193,7 +206,8 @@ impl Pool {
     }
 
     /// A new connection; while the server is not there, or not yet, the attempt is repeated.
-    async fn connect(&self, deadline: tokio::time::Instant) -> Result<Slot, Error> {
+    async fn connect(&self) -> Result<Slot, Error> {
+        let deadline = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
         let mut pause = BACKOFF.0;
         loop {
             let error = match timeout_at(deadline, Slot::open(&self.0.options)).await {
@@ -250,7 +264,10 @@ impl Pool {
             }
             Err(_) => {
                 self.0.metrics.broken.inc();
-                tracing::warn!(pid = slot.pid, "an abandoned statement does not end; its connection was closed");
+                tracing::warn!(
+                    pid = slot.pid,
+                    "an abandoned statement does not end; its connection was closed"
+                );
             }
         }
         drop(permit);

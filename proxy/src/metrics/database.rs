@@ -15,8 +15,18 @@ pub(super) struct Database {
 
 /// Numbers without a label: type, name, help, place in the answer.
 const PLAIN: [(MetricType, &str, &str, &str); 11] = [
-    (MetricType::Counter, "rate_limit_dry_run", "Requests over a limit that is only logged", "/rate_limited/dry_run"),
-    (MetricType::Counter, "embedding_cache_hits", "Hits of the embedding cache, of its present rows", "/embedding_cache/hits"),
+    (
+        MetricType::Counter,
+        "rate_limit_dry_run",
+        "Requests over a limit that is only logged",
+        "/rate_limited/dry_run",
+    ),
+    (
+        MetricType::Counter,
+        "embedding_cache_hits",
+        "Hits of the embedding cache, of its present rows",
+        "/embedding_cache/hits",
+    ),
     (MetricType::Gauge, "embedding_cache_rows", "Rows of the embedding cache", "/embedding_cache/rows"),
     (MetricType::Gauge, "embedding_cache_bytes", "Size of the embedding cache", "/embedding_cache/bytes"),
     (MetricType::Gauge, "stores", "Vector stores", "/stores"),
@@ -24,8 +34,18 @@ const PLAIN: [(MetricType, &str, &str, &str); 11] = [
     (MetricType::Gauge, "bytes", "Bytes of all vector stores", "/bytes"),
     (MetricType::Gauge, "statistics_entries", "Counters in shared memory", "/stats/entries"),
     (MetricType::Gauge, "statistics_capacity", "Room for counters in shared memory", "/stats/capacity"),
-    (MetricType::Counter, "statistics_overflow", "Calls that found no room for their counters", "/stats/overflow"),
-    (MetricType::Gauge, "statistics_flush_age_seconds", "Time since statistics were written", "/stats/flush_age_seconds"),
+    (
+        MetricType::Counter,
+        "statistics_overflow",
+        "Calls that found no room for their counters",
+        "/stats/overflow",
+    ),
+    (
+        MetricType::Gauge,
+        "statistics_flush_age_seconds",
+        "Time since statistics were written",
+        "/stats/flush_age_seconds",
+    ),
 ];
 
 impl Database {
@@ -42,7 +62,12 @@ impl Collector for Database {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let up = i64::from(self.answer.is_some());
         encoder
-            .encode_descriptor("vectorstore_database_up", "Whether the database answers", None, MetricType::Gauge)?
+            .encode_descriptor(
+                "vectorstore_database_up",
+                "Whether the database answers",
+                None,
+                MetricType::Gauge,
+            )?
             .encode_gauge(&up)?;
         for (kind, name, help, place) in PLAIN {
             let Some(value) = self.number(place) else { continue };
@@ -61,28 +86,43 @@ impl Collector for Database {
 impl Database {
     /// Families with one label of two values.
     fn encode_pairs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut family = |kind: MetricType, name: &str, help: &str, label: &str, group: &str, values: [&str; 2]| {
-            let known: Vec<(&str, f64)> = values
-                .iter()
-                .filter_map(|value| Some((*value, self.number(&format!("/{group}/{value}"))?)))
-                .collect();
-            if known.is_empty() {
-                return Ok(());
-            }
-            let mut encoder = encoder.encode_descriptor(name, help, None, kind)?;
-            for (value, number) in known {
-                let labels = [(label, value)];
-                let mut encoder = encoder.encode_family(&labels)?;
-                match kind {
-                    MetricType::Counter => encoder.encode_counter::<NoLabelSet, _, f64>(&number, None)?,
-                    _ => encoder.encode_gauge(&number)?,
+        let mut family =
+            |kind: MetricType, name: &str, help: &str, label: &str, group: &str, values: [&str; 2]| {
+                let known: Vec<(&str, f64)> = values
+                    .iter()
+                    .filter_map(|value| Some((*value, self.number(&format!("/{group}/{value}"))?)))
+                    .collect();
+                if known.is_empty() {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        };
+                let mut encoder = encoder.encode_descriptor(name, help, None, kind)?;
+                for (value, number) in known {
+                    let labels = [(label, value)];
+                    let mut encoder = encoder.encode_family(&labels)?;
+                    match kind {
+                        MetricType::Counter => encoder.encode_counter::<NoLabelSet, _, f64>(&number, None)?,
+                        _ => encoder.encode_gauge(&number)?,
+                    }
+                }
+                Ok(())
+            };
         let help = "Requests refused because of a rate limit";
-        family(MetricType::Counter, "vectorstore_rate_limited", help, "type", "rate_limited", ["requests", "tokens"])?;
-        family(MetricType::Gauge, "vectorstore_jobs", "Files to be processed", "state", "jobs", ["waiting", "running"])
+        family(
+            MetricType::Counter,
+            "vectorstore_rate_limited",
+            help,
+            "type",
+            "rate_limited",
+            ["requests", "tokens"],
+        )?;
+        family(
+            MetricType::Gauge,
+            "vectorstore_jobs",
+            "Files to be processed",
+            "state",
+            "jobs",
+            ["waiting", "running"],
+        )
     }
 
     /// Calls, errors and times of the functions of the database.
@@ -102,8 +142,12 @@ impl Database {
             }
         }
         let help = "Time in functions of the database";
-        let mut encoder =
-            encoder.encode_descriptor("vectorstore_database_call_seconds", help, None, MetricType::Histogram)?;
+        let mut encoder = encoder.encode_descriptor(
+            "vectorstore_database_call_seconds",
+            help,
+            None,
+            MetricType::Histogram,
+        )?;
         for (operation, numbers) in named() {
             let labels = [("operation", operation)];
             let calls = numbers["calls"].as_u64().unwrap_or_default();

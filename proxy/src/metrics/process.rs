@@ -41,7 +41,12 @@ impl Collector for Process {
         if let (Some(user), Some(system)) = (stat(14), stat(15)) {
             let seconds = ConstCounter::new((user + system) / rustix::param::clock_ticks_per_second() as f64);
             let help = "User and system processor time";
-            seconds.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, seconds.metric_type())?)?;
+            seconds.encode(encoder.encode_descriptor(
+                "process_cpu_seconds",
+                help,
+                None,
+                seconds.metric_type(),
+            )?)?;
         }
         Ok(())
     }

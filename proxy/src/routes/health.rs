@@ -43,7 +43,10 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
         match state.db().health().await {
             Ok(versions) => database = versions,
             Err(error) => {
-                tracing::warn!(%error, "the database is not ready");
+                // Asked again and again by whoever wants to know when it is.
+                if state.complaints().complain().is_some() {
+                    tracing::warn!(%error, "the database is not ready");
+                }
                 reasons.push("the database does not answer");
             }
         }
@@ -81,14 +84,18 @@ pub struct Wanted {
         (status = 503, description = "They cannot", body = HealthDetails),
     )
 )]
-pub async fn health_details(State(state): State<AppState>, wanted: Query<Wanted>) -> (StatusCode, Json<Value>) {
+pub async fn health_details(
+    State(state): State<AppState>,
+    wanted: Query<Wanted>,
+) -> (StatusCode, Json<Value>) {
     let report = Report::of(&state).await;
     let verbose = wanted.verbose.as_deref().is_some_and(|text| !matches!(text, "false" | "0" | "no"));
     let mut body = json!({"status": report.status(), "version": env!("CARGO_PKG_VERSION")});
     if verbose {
         body["checks"] = report.to_json();
     }
-    let status = if report.status() == health::DOWN { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status =
+        if report.status() == health::DOWN { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     if status != StatusCode::OK {
         let message = "The server cannot answer requests.";
         body["error"] = json!({"message": message, "type": "server_error", "param": null, "code": null});
