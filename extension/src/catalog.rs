@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::rows::Plain;
+use crate::stats;
 use crate::table::{Slot, Table};
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
@@ -69,6 +70,14 @@ pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
 /// The same as the SQL function `_store`, which also says what is wrong: three statements took longer than a search.
 pub fn find_store(store: &str) -> Result<Option<StoreRow>, Error> {
     let Some(tenant) = current_tenant()? else { return Ok(None) };
+    let found = find_store_of(tenant, store)?;
+    if let Some(row) = &found {
+        stats::set_caller(tenant, row.store_id);
+    }
+    Ok(found)
+}
+
+fn find_store_of(tenant: i64, store: &str) -> Result<Option<StoreRow>, Error> {
     if let Some(number) = id::decode("vs_", store) {
         let stores = open(c"stores", c"stores_pkey")?;
         let (id, owner) = (stores.column(c"id"), stores.column(c"tenant_id"));

@@ -10,10 +10,16 @@ BEGIN
     IF to_regclass('vectorstore.tenants') IS NOT NULL THEN
         SELECT t.tenant_id INTO tenant FROM vectorstore.tenants t WHERE t.id = 'default';
     END IF;
+    PERFORM vectorstore._note_caller(coalesce(tenant, 0), 0, 0);
     RETURN tenant;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._current_tenant() IS 'Tenant of the SQL user; NULL before vs_install().';
+
+CREATE FUNCTION vectorstore._key_number(key_hash bytea) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ('x' || encode(substr(key_hash, 1, 7), 'hex'))::bit(56)::bigint $$;
+COMMENT ON FUNCTION vectorstore._key_number(bytea) IS 'Number of an API key in the statistics.';
 
 -- Tenant of an HTTP client, by the SHA-256 of its API key.
 CREATE FUNCTION vectorstore._key_tenant(key bytea) RETURNS bigint
@@ -21,16 +27,19 @@ CREATE FUNCTION vectorstore._key_tenant(key bytea) RETURNS bigint
 AS $$
 DECLARE
     tenant bigint;
+    number bigint;
 BEGIN
     IF to_regclass('vectorstore.api_keys') IS NULL THEN
         PERFORM vectorstore._fail('55000', 'vectorstore is not set up in this database yet.', NULL, NULL, 'SELECT vs_install();');
     END IF;
-    SELECT k.tenant_id INTO tenant
+    SELECT k.tenant_id, vectorstore._key_number(k.key_hash) INTO tenant, number
     FROM vectorstore.api_keys k
     WHERE k.key_hash = key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
     IF tenant IS NULL THEN
         PERFORM vectorstore._fail('28000', 'Incorrect API key provided.', 'invalid_api_key');
     END IF;
+    PERFORM vectorstore._note_caller(tenant, 0, number);
+    PERFORM vectorstore._rate_charge();
     RETURN tenant;
 END
 $$;
@@ -57,6 +66,7 @@ BEGIN
         PERFORM vectorstore._fail_unknown('vs_', p_store, 'vector_store_id',
             format('No vector store found with id ''%s''.', vectorstore._shown(p_store)));
     END IF;
+    PERFORM vectorstore._note_store(p_store_id);
     RETURN p_store_id;
 END
 $$;
@@ -101,6 +111,7 @@ BEGIN
         PERFORM vectorstore._fail('22023', format('More than one vector store is named ''%s''.', vectorstore._shown(p_store)),
             'invalid_value', 'store', 'Give the id: SELECT id FROM vs_stores.');
     END IF;
+    PERFORM vectorstore._note_store(found_ids[1]);
     RETURN found_ids[1];
 END
 $$;

@@ -34,19 +34,21 @@ DECLARE
     consumed bigint;
     index_kind text;
     store_language smallint;
+    tenant bigint;
 BEGIN
     UPDATE vectorstore.store_counters s SET
         chunks = s.chunks + p_chunks, tokens = s.tokens + p_tokens, usage_bytes = s.usage_bytes + p_bytes,
         added = s.added + cardinality(noted) + cardinality(p_removed)
     WHERE s.store_id = p_store_id
-    RETURNING s.added, (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = s.store_id)
-    INTO waiting, store_language;
+    RETURNING s.added, s.tenant_id, (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = s.store_id)
+    INTO waiting, tenant, store_language;
     IF NOT FOUND THEN
         IF cardinality(p_added) > 0 THEN
             PERFORM vectorstore._fail_dropped();
         END IF;
         RETURN; -- Rows of a dropped store leave without a note.
     END IF;
+    PERFORM vectorstore._note_usage(tenant, p_store_id, p_chunks, p_bytes);
     IF store_language = 127 AND cardinality(p_languages) > 0 THEN
         PERFORM vectorstore._note_languages(p_store_id, p_languages);
     END IF;

@@ -16,7 +16,7 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_requests,_stat_stores,_my_rate_limits}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_app', member.signature);
@@ -27,4 +27,10 @@ $grants$;
 ALTER TYPE vectorstore.search_hit OWNER TO vectorstore_owner;
 ALTER VIEW @extschema@.vs_stores OWNER TO vectorstore_owner;
 ALTER VIEW @extschema@.vs_stat_indexes OWNER TO vectorstore_owner;
-GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes TO vectorstore_admin;
+ALTER TYPE vectorstore.usage_row OWNER TO vectorstore_owner;
+ALTER TYPE vectorstore.usage_bucket OWNER TO vectorstore_owner;
+ALTER TYPE vectorstore.rate_limit_row OWNER TO vectorstore_owner;
+ALTER VIEW @extschema@.vs_rate_limits OWNER TO vectorstore_owner;
+ALTER VIEW @extschema@.vs_stat_requests OWNER TO vectorstore_owner;
+ALTER VIEW @extschema@.vs_stat_stores OWNER TO vectorstore_owner;
+GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes, @extschema@.vs_stat_requests, @extschema@.vs_stat_stores, @extschema@.vs_rate_limits TO vectorstore_admin;

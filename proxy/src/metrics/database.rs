@@ -159,13 +159,17 @@ impl Database {
     }
 }
 
-/// Upper bounds and counts, each bucket's own, the last without a bound: what no bucket holds.
+/// Upper bounds and each bucket's own count, from counts up to each bound; the last bucket, without a bound, has what is
+/// left of all calls.
 fn buckets(given: &Value, calls: u64) -> Vec<(f64, u64)> {
     let given = given.as_array().into_iter().flatten();
-    let mut buckets: Vec<(f64, u64)> =
-        given.filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_u64()?))).collect();
-    let held: u64 = buckets.iter().map(|(_, count)| count).sum();
-    buckets.push((f64::INFINITY, calls.saturating_sub(held)));
+    let mut below = 0;
+    let mut buckets: Vec<(f64, u64)> = Vec::new();
+    for (bound, count) in given.filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_u64()?))) {
+        buckets.push((bound, count.saturating_sub(below)));
+        below = count.max(below);
+    }
+    buckets.push((f64::INFINITY, calls.saturating_sub(below)));
     buckets
 }
 
@@ -186,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn buckets_become_cumulative_and_end_with_all_calls() {
+    fn buckets_are_cumulative_and_end_with_all_calls() {
         let text = text(Some(json!({
-            "operations": [{"operation": "search", "calls": 7, "errors": 1, "seconds": 0.5, "buckets": [[0.001, 2], [0.01, 4]]}],
+            "operations": [{"operation": "search", "calls": 7, "errors": 1, "seconds": 0.5, "buckets": [[0.001, 2], [0.01, 6]]}],
             "rate_limited": {"requests": 3, "tokens": 0, "dry_run": 2}, "jobs": {"waiting": 5, "running": 1}, "stores": 12,
         })));
         for line in [
