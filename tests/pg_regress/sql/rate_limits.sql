@@ -1,7 +1,7 @@
 -- Limits of API keys, through the functions that the proxy calls. Buckets of a minute, so that no test depends on time.
 \set VERBOSITY terse
 SELECT vs_create_api_key('limited', sha256('limited')) AS key \gset
-SELECT vs_create_api_key('other', sha256('other')) AS other \gset
+SELECT vs_create_api_key('other', sha256('second')) AS other \gset
 SELECT vs_set_rate_limit(:'key', requests_per_minute => 3);
 SELECT scope, key_name, requests_per_second, requests_burst, requests_per_minute, tokens_per_minute, dry_run FROM vs_rate_limits;
 
@@ -18,19 +18,19 @@ END
 $$;
 SELECT ask('limited') FROM generate_series(1, 4);
 -- Another key has its own bucket, and none without limits.
-SELECT ask('other');
+SELECT ask('second');
 SELECT vs_set_rate_limit(requests_per_minute => 2);
-SELECT ask('other') FROM generate_series(1, 3);
+SELECT ask('second') FROM generate_series(1, 3);
 -- The key's own limits come before the tenant's, and none may be given.
 SELECT vs_set_rate_limit(:'other');
-SELECT ask('other');
+SELECT ask('second');
 SELECT vs_drop_rate_limit(:'other');
-SELECT ask('other')->>'type' AS refused;
+SELECT ask('second')->>'type' AS refused;
 SELECT vs_drop_rate_limit(:'other');
 
 -- A dry run refuses nobody, and counts.
 SELECT vs_set_rate_limit(requests_per_minute => 2, dry_run => true);
-SELECT ask('other');
+SELECT ask('second');
 SELECT rate_limited, would_limit FROM vs_stat_requests WHERE operation = 'list_vector_stores';
 
 -- Parts of a request cost nothing; the whole does.
