@@ -5,7 +5,6 @@
 //! a task, which cancels the statement and gives the connection to others only when it is silent: no cancellation can
 //! strike another request's statement.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -316,13 +315,11 @@ fn close(slot: Slot) {
 }
 
 /// Waits until nothing of earlier statements is under way. Their errors come first, among them that of a cancellation.
-fn silence(connection: &mut PgConnection) -> impl Future<Output = Result<(), Error>> {
-    async {
-        loop {
-            match connection.ping().await {
-                Err(error) if error.as_database_error().is_some() && !is_dead(&error) => {}
-                result => return result,
-            }
+async fn silence(connection: &mut PgConnection) -> Result<(), Error> {
+    loop {
+        match connection.ping().await {
+            Err(error) if error.as_database_error().is_some() && !is_dead(&error) => {}
+            result => return result,
         }
     }
 }

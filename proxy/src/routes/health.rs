@@ -3,10 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -70,12 +69,6 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
-/// The query of [`health_details`]; `verbose` alone means yes.
-#[derive(Deserialize)]
-pub struct Wanted {
-    verbose: Option<String>,
-}
-
 /// How the server does: whatever is worse than it should be, without being down, makes it `degraded`
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()), params(HealthQuery),
@@ -84,12 +77,10 @@ pub struct Wanted {
         (status = 503, description = "They cannot", body = HealthDetails),
     )
 )]
-pub async fn health_details(
-    State(state): State<AppState>,
-    wanted: Query<Wanted>,
-) -> (StatusCode, Json<Value>) {
+pub async fn health_details(State(state): State<AppState>, uri: Uri) -> (StatusCode, Json<Value>) {
     let report = Report::of(&state).await;
-    let verbose = wanted.verbose.as_deref().is_some_and(|text| !matches!(text, "false" | "0" | "no"));
+    let asked = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("verbose"));
+    let verbose = matches!(asked, Some("" | "=" | "=1" | "=true" | "=yes"));
     let mut body = json!({"status": report.status(), "version": env!("CARGO_PKG_VERSION")});
     if verbose {
         body["checks"] = report.to_json();
