@@ -72,7 +72,7 @@ CREATE OR REPLACE FUNCTION vectorstore._library_version() RETURNS text
 COMMENT ON FUNCTION vectorstore._library_version() IS 'Version of the loaded library; differs from the extension''s until ALTER EXTENSION vectorstore UPDATE.';
 
 -- Settings
-CREATE OR REPLACE FUNCTION vectorstore._preload_libraries() RETURNS text
+CREATE FUNCTION vectorstore._preload_libraries() RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'preload_libraries_wrapper';
 COMMENT ON FUNCTION vectorstore._preload_libraries() IS 'Setting shared_preload_libraries, which by SQL only superusers may read.';
 
@@ -150,76 +150,76 @@ COMMENT ON FUNCTION vectorstore._mark_deleted(bigint, bigint, bigint[]) IS 'Mark
 -- ---- schema/stats.sql
 -- Declarations of the functions in extension/src/stats. All private.
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_preloaded() RETURNS boolean
+CREATE FUNCTION vectorstore._stat_preloaded() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'stat_preloaded_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_preloaded() IS 'Whether the library is in shared_preload_libraries, without which nothing is counted or limited.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_pending() RETURNS TABLE (
+CREATE FUNCTION vectorstore._stat_pending() RETURNS TABLE (
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, limited bigint,
     would_limit bigint, rows bigint, tokens bigint, microseconds bigint, created bigint, deleted bigint, bytes bigint, buckets bigint[]
 )
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_pending_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._stat_take() RETURNS TABLE (
+CREATE FUNCTION vectorstore._stat_take() RETURNS TABLE (
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, limited bigint,
     would_limit bigint, rows bigint, tokens bigint, microseconds bigint, created bigint, deleted bigint, bytes bigint, buckets bigint[]
 )
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_take_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._stat_ever() RETURNS TABLE (
+CREATE FUNCTION vectorstore._stat_ever() RETURNS TABLE (
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, limited bigint,
     would_limit bigint, rows bigint, tokens bigint, microseconds bigint, created bigint, deleted bigint, bytes bigint, buckets bigint[]
 )
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_ever_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision)
+CREATE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_memory_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_pending() IS 'What was counted of this database since the last flush; no row when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_take() IS 'The same, taken out of shared memory, where it returns unless the transaction commits. 55000 when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_ever() IS 'What was counted of this database since the server started, by operation alone.';
 COMMENT ON FUNCTION vectorstore._stat_memory() IS 'How full the shared memory of statistics is, calls that found no place in it, and seconds since the last flush.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_note(
+CREATE FUNCTION vectorstore._stat_note(
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, microseconds bigint
 ) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._note_caller(tenant_id bigint, store_id bigint, api_key bigint) RETURNS void
+CREATE FUNCTION vectorstore._note_caller(tenant_id bigint, store_id bigint, api_key bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_caller_wrapper';
 COMMENT ON FUNCTION vectorstore._note_caller(bigint, bigint, bigint) IS 'Says whose call is in progress, and which store it is about.';
-CREATE OR REPLACE FUNCTION vectorstore._note_store(store_id bigint) RETURNS void
+CREATE FUNCTION vectorstore._note_store(store_id bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_store_wrapper';
 COMMENT ON FUNCTION vectorstore._note_store(bigint) IS 'Says which store the call in progress is about.';
-CREATE OR REPLACE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
+CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';
 COMMENT ON FUNCTION vectorstore._note_usage(bigint, bigint, bigint, bigint) IS 'Counts texts that came to a store, or went, when the transaction commits.';
 
-CREATE OR REPLACE FUNCTION vectorstore._add_buckets(one bigint[], other bigint[]) RETURNS bigint[]
+CREATE FUNCTION vectorstore._add_buckets(one bigint[], other bigint[]) RETURNS bigint[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'add_buckets_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._bucket_quantile(buckets bigint[], share double precision) RETURNS double precision
+CREATE FUNCTION vectorstore._bucket_quantile(buckets bigint[], share double precision) RETURNS double precision
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bucket_quantile_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._bucket_bound(bucket integer) RETURNS double precision
+CREATE FUNCTION vectorstore._bucket_bound(bucket integer) RETURNS double precision
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bucket_bound_wrapper';
-CREATE OR REPLACE AGGREGATE vectorstore._sum_buckets(bigint[]) (SFUNC = vectorstore._add_buckets, STYPE = bigint[], PARALLEL = SAFE);
+CREATE AGGREGATE vectorstore._sum_buckets(bigint[]) (SFUNC = vectorstore._add_buckets, STYPE = bigint[], PARALLEL = SAFE);
 COMMENT ON FUNCTION vectorstore._add_buckets(bigint[], bigint[]) IS 'Two histograms together.';
 COMMENT ON FUNCTION vectorstore._bucket_quantile(bigint[], double precision) IS 'Seconds below which this share of the calls of a histogram took; NULL without calls.';
 COMMENT ON FUNCTION vectorstore._bucket_bound(integer) IS 'Upper bound of a bucket in seconds, counted from 1; NULL for the last one.';
 COMMENT ON AGGREGATE vectorstore._sum_buckets(bigint[]) IS 'Histograms together.';
 
 -- Rate limits, in extension/src/limits.rs
-CREATE OR REPLACE FUNCTION vectorstore._rate_charge() RETURNS void
+CREATE FUNCTION vectorstore._rate_charge() RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rate_charge_wrapper';
-CREATE OR REPLACE FUNCTION vectorstore._charge_tokens(tokens bigint) RETURNS void
+CREATE FUNCTION vectorstore._charge_tokens(tokens bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_tokens_wrapper';
 COMMENT ON FUNCTION vectorstore._rate_charge() IS
     'Charges the API key of the call in progress for it. 54000 when that is too much: DETAIL has type (requests or tokens) and retry_after_ms.';
 COMMENT ON FUNCTION vectorstore._charge_tokens(bigint) IS 'Charges the API key of the call in progress for tokens; 54000 in the same way.';
-CREATE OR REPLACE FUNCTION vectorstore._require_preload() RETURNS void
+CREATE FUNCTION vectorstore._require_preload() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'require_preload_wrapper';
 COMMENT ON FUNCTION vectorstore._require_preload() IS '55000 when the library is not preloaded.';
 -- A leaf for the proxy, asked in the same statement as the call itself.
-CREATE OR REPLACE FUNCTION vectorstore.api_rate_state() RETURNS jsonb
+CREATE FUNCTION vectorstore.api_rate_state() RETURNS jsonb
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rate_state_wrapper';
 COMMENT ON FUNCTION vectorstore.api_rate_state() IS
     'Rate limits of the call before it in the same statement: {"requests": {"limit", "remaining", "reset_ms"}, "tokens": …}; NULL when nothing limits it.';
-CREATE OR REPLACE FUNCTION vectorstore.api_uncounted() RETURNS boolean
+CREATE FUNCTION vectorstore.api_uncounted() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_uncounted_wrapper';
 COMMENT ON FUNCTION vectorstore.api_uncounted() IS
     'In a WHERE clause: the call in the same statement is a part of a request that is counted and charged already. True.';
@@ -1144,7 +1144,7 @@ COMMENT ON FUNCTION vectorstore._migrate_0006() IS 'Migration step 6: texts of c
 -- ---- schema/migrate_0008.sql
 -- Step 8: usage and its statistics, and rate limits. The rules of step 1 hold; tenant 0 is nobody's: calls without a valid
 -- key. Nothing here refers to tenants and stores by a constraint: what was counted of them may come later than they go.
-CREATE OR REPLACE FUNCTION vectorstore._migrate_0008() RETURNS void
+CREATE FUNCTION vectorstore._migrate_0008() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $migrate$
 BEGIN
@@ -1336,7 +1336,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._current_tenant() IS 'Tenant of the SQL user; NULL before vs_install().';
 
-CREATE OR REPLACE FUNCTION vectorstore._key_number(key_hash bytea) RETURNS bigint
+CREATE FUNCTION vectorstore._key_number(key_hash bytea) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ('x' || encode(substr(key_hash, 1, 7), 'hex'))::bit(56)::bigint $$;
 COMMENT ON FUNCTION vectorstore._key_number(bytea) IS 'Number of an API key in the statistics.';
@@ -1445,12 +1445,12 @@ COMMENT ON FUNCTION vectorstore._store(text) IS 'Number of the store with this i
 -- is on its way from memory to the tables is never seen in neither or in both. Readers write nothing, so that they
 -- work on a standby, which counts its own calls and keeps them in memory.
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_lock() RETURNS bigint
+CREATE FUNCTION vectorstore._stat_lock() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT hashtextextended('vectorstore.stat_flush', 0) $$;
 COMMENT ON FUNCTION vectorstore._stat_lock() IS 'Advisory lock of a flush of statistics.';
 
-CREATE OR REPLACE FUNCTION vectorstore._usage_retention(p_now timestamptz) RETURNS void
+CREATE FUNCTION vectorstore._usage_retention(p_now timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1463,7 +1463,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._usage_retention(timestamptz) IS 'Deletes rollups that are too old.';
 
 -- Days are those of UTC, whatever the session's time zone. A day has a partition before it begins.
-CREATE OR REPLACE FUNCTION vectorstore._usage_partitions(p_now timestamptz) RETURNS void
+CREATE FUNCTION vectorstore._usage_partitions(p_now timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -1495,7 +1495,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._usage_partitions(timestamptz) IS 'Makes the partitions of usage_logs for today and tomorrow, and drops those that are too old.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_flush() RETURNS bigint
+CREATE FUNCTION vectorstore._stat_flush() RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1545,7 +1545,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._stat_flush() IS 'Moves what was counted in shared memory to the tables, and returns how many rows that made. 55000 when the library is not preloaded.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_stat_flush() RETURNS bigint
+CREATE FUNCTION @extschema@.vs_stat_flush() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1563,7 +1563,7 @@ CREATE TYPE vectorstore.usage_row AS (
 );
 COMMENT ON TYPE vectorstore.usage_row IS 'What calls of one kind added up to.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_totals(p_tenant bigint) RETURNS SETOF vectorstore.usage_row
+CREATE FUNCTION vectorstore._stat_totals(p_tenant bigint) RETURNS SETOF vectorstore.usage_row
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1596,7 +1596,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._stat_totals(bigint) IS 'What a tenant''s calls added up to since vs_stat_reset().';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_stat_reset() RETURNS timestamptz
+CREATE FUNCTION @extschema@.vs_stat_reset() RETURNS timestamptz
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -4968,18 +4968,18 @@ COMMENT ON FUNCTION vectorstore.api_list_batch_files(bigint, text, bytea, text, 
 -- What is wrong with this installation, and what to do about it. Every check looks at the catalogue or at a few rows;
 -- none of them writes, so that they run on a standby too.
 
-CREATE OR REPLACE FUNCTION vectorstore._version_numbers(version text) RETURNS integer[]
+CREATE FUNCTION vectorstore._version_numbers(version text) RETURNS integer[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT string_to_array(substring(version FROM '^[0-9]+(?:\.[0-9]+)*'), '.')::integer[] $$;
 COMMENT ON FUNCTION vectorstore._version_numbers(text) IS 'The numbers of a version, to be compared; NULL when it begins with none.';
 
-CREATE OR REPLACE FUNCTION vectorstore._is_preloaded() RETURNS boolean
+CREATE FUNCTION vectorstore._is_preloaded() RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT 'vectorstore' = ANY (regexp_split_to_array(replace(vectorstore._preload_libraries(), '"', ''), '\s*,\s*')) $$;
 COMMENT ON FUNCTION vectorstore._is_preloaded() IS 'Whether shared_preload_libraries names vectorstore.';
 
 -- What holds for the server and the versions of everything on it.
-CREATE OR REPLACE FUNCTION vectorstore._doctor_versions() RETURNS TABLE ("check" text, status text, detail text, remedy text)
+CREATE FUNCTION vectorstore._doctor_versions() RETURNS TABLE ("check" text, status text, detail text, remedy text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5052,7 +5052,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._doctor_versions() IS 'Rows of vs_doctor: server, versions, preload, model.';
 
 -- Who may do what: each mistake is a row.
-CREATE OR REPLACE FUNCTION vectorstore._doctor_rights() RETURNS TABLE ("check" text, status text, detail text, remedy text)
+CREATE FUNCTION vectorstore._doctor_rights() RETURNS TABLE ("check" text, status text, detail text, remedy text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5111,7 +5111,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._doctor_rights() IS 'Rows of vs_doctor: roles, grants, row security, owners, indexes.';
 
-CREATE OR REPLACE FUNCTION vectorstore._doctor_lag() RETURNS TABLE ("check" text, status text, detail text, remedy text)
+CREATE FUNCTION vectorstore._doctor_lag() RETURNS TABLE ("check" text, status text, detail text, remedy text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5173,7 +5173,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._doctor_lag() IS 'Rows of vs_doctor: background work and limits.';
 
-CREATE OR REPLACE FUNCTION vectorstore._doctor_server() RETURNS TABLE ("check" text, status text, detail text, remedy text)
+CREATE FUNCTION vectorstore._doctor_server() RETURNS TABLE ("check" text, status text, detail text, remedy text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5212,7 +5212,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._doctor_server() IS 'Rows of vs_doctor: replication and connections.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_doctor() RETURNS TABLE ("check" text, status text, detail text, remedy text)
+CREATE FUNCTION @extschema@.vs_doctor() RETURNS TABLE ("check" text, status text, detail text, remedy text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5225,7 +5225,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.vs_doctor() IS
     'Checks the installation: one row a check, or a mistake, with status ok, warning or error, what was found, and what to do about it.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_doctor() RETURNS jsonb
+CREATE FUNCTION vectorstore.api_doctor() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5243,7 +5243,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_doctor() IS 'The rows of vs_doctor, and whether the proxy has too many rights; needs no key, and tells nothing of any tenant.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_vitals() RETURNS jsonb
+CREATE FUNCTION vectorstore.api_vitals() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5274,7 +5274,7 @@ COMMENT ON FUNCTION vectorstore.api_vitals() IS 'Versions, waiting jobs and back
 -- Usage over time, from the rollups and from what waits to be flushed.
 
 -- A window ends now, in the middle of its last bucket; all buckets are of UTC.
-CREATE OR REPLACE FUNCTION vectorstore._usage_window(
+CREATE FUNCTION vectorstore._usage_window(
     p_range text, p_bucket text, OUT bucket text, OUT step text, OUT began_at timestamptz, OUT ends_at timestamptz
 )
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -5306,7 +5306,7 @@ CREATE TYPE vectorstore.usage_bucket AS (
 COMMENT ON TYPE vectorstore.usage_bucket IS 'What the calls of an operation added up to in a part of a range.';
 
 -- The lock is that of _stat_totals.
-CREATE OR REPLACE FUNCTION vectorstore._usage(p_tenant bigint, p_store_id bigint, p_bucket text, p_step text, p_from timestamptz) RETURNS SETOF vectorstore.usage_bucket
+CREATE FUNCTION vectorstore._usage(p_tenant bigint, p_store_id bigint, p_bucket text, p_step text, p_from timestamptz) RETURNS SETOF vectorstore.usage_bucket
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -5340,17 +5340,17 @@ $$;
 COMMENT ON FUNCTION vectorstore._usage(bigint, bigint, text, text, timestamptz) IS 'What a tenant''s calls, or those about one of its stores, added up to, by bucket and operation.';
 
 -- Every time on the way to a client is in milliseconds.
-CREATE OR REPLACE FUNCTION vectorstore._milliseconds(buckets bigint[], share double precision) RETURNS double precision
+CREATE FUNCTION vectorstore._milliseconds(buckets bigint[], share double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT round((1000 * vectorstore._bucket_quantile(buckets, share))::numeric, 3)::double precision $$;
 COMMENT ON FUNCTION vectorstore._milliseconds(bigint[], double precision) IS 'Milliseconds below which this share of the calls took; NULL without calls.';
 
-CREATE OR REPLACE FUNCTION vectorstore._mean_milliseconds(calls bigint, microseconds bigint) RETURNS double precision
+CREATE FUNCTION vectorstore._mean_milliseconds(calls bigint, microseconds bigint) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT round(microseconds / 1000.0 / nullif(calls, 0), 3)::double precision $$;
 COMMENT ON FUNCTION vectorstore._mean_milliseconds(bigint, bigint) IS 'Mean time of a call in milliseconds; NULL without calls.';
 
-CREATE OR REPLACE FUNCTION vectorstore._usage_json(
+CREATE FUNCTION vectorstore._usage_json(
     calls numeric, searches numeric, errors numeric, limited numeric, tokens numeric, created numeric, deleted numeric, bytes numeric,
     microseconds numeric, buckets bigint[]
 ) RETURNS jsonb
@@ -5366,7 +5366,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION vectorstore._usage_json(numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, bigint[]) IS 'Sums as the HTTP API shows them.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stats_json(p_tenant bigint, p_store_id bigint, p_range text, p_bucket text) RETURNS jsonb
+CREATE FUNCTION vectorstore._stats_json(p_tenant bigint, p_store_id bigint, p_range text, p_bucket text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -5402,7 +5402,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._stats_json(bigint, bigint, text, text) IS 'Usage of a tenant, or of one of its stores, as the HTTP API shows it.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_store_stats(p_store_id bigint, p_store text, p_key bytea, p_range text, p_bucket text) RETURNS jsonb
+CREATE FUNCTION vectorstore.api_store_stats(p_store_id bigint, p_store text, p_key bytea, p_range text, p_bucket text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5415,7 +5415,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_store_stats(bigint, text, bytea, text, text) IS 'GET /vector_stores/{id}/stats?range=daily|weekly|monthly|all&bucket=minute|hour|day|month.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_stats(p_key bytea, p_range text, p_bucket text) RETURNS jsonb
+CREATE FUNCTION vectorstore.api_stats(p_key bytea, p_range text, p_bucket text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5425,7 +5425,7 @@ $$;
 COMMENT ON FUNCTION vectorstore.api_stats(bytea, text, text) IS 'GET /stats?range=daily|weekly|monthly|all&bucket=minute|hour|day|month.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_stats(store text DEFAULT NULL, range text DEFAULT 'daily', bucket text DEFAULT NULL) RETURNS TABLE (
+CREATE FUNCTION @extschema@.vs_stats(store text DEFAULT NULL, range text DEFAULT 'daily', bucket text DEFAULT NULL) RETURNS TABLE (
     began_at timestamptz, requests bigint, searches bigint, errors bigint, rate_limited bigint, tokens bigint, embeddings_created bigint,
     embeddings_deleted bigint, bytes_change bigint, mean_ms double precision, p50_ms double precision, p95_ms double precision, p99_ms double precision
 )
@@ -5453,7 +5453,7 @@ COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
 -- ---- api/metrics.sql
 -- What a monitor reads. Numbers of the whole database: no tenant, no store and no key is named.
 
-CREATE OR REPLACE FUNCTION vectorstore.api_metrics() RETURNS jsonb
+CREATE FUNCTION vectorstore.api_metrics() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5492,7 +5492,7 @@ COMMENT ON FUNCTION vectorstore.api_metrics() IS
 -- Requests that the proxy answered without a function that counts: refused before they came to the database, given
 -- again from an earlier answer, or embedded outside. So the counts here equal those of a client. Of a key that is not
 -- known nothing is known; the store counts when it is the tenant's.
-CREATE OR REPLACE FUNCTION vectorstore.api_note_requests(
+CREATE FUNCTION vectorstore.api_note_requests(
     p_keys bytea[], p_stores text[], p_operations text[], p_calls bigint[], p_errors bigint[], p_microseconds bigint[]
 ) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -5531,7 +5531,7 @@ CREATE TYPE vectorstore.rate_limit_row AS (
 );
 COMMENT ON TYPE vectorstore.rate_limit_row IS 'Rate limits of a key, of a tenant, or of all.';
 
-CREATE OR REPLACE FUNCTION vectorstore._check_limit(p_name text, p_value bigint, p_maximum bigint) RETURNS void
+CREATE FUNCTION vectorstore._check_limit(p_name text, p_value bigint, p_maximum bigint) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5544,7 +5544,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._check_limit(text, bigint, bigint) IS '22023 for a limit out of range.';
 
-CREATE OR REPLACE FUNCTION vectorstore._set_rate_limit(
+CREATE FUNCTION vectorstore._set_rate_limit(
     p_tenant bigint, p_api_key bigint, p_second bigint, p_burst bigint, p_minute bigint, p_tokens bigint, p_dry_run boolean
 ) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -5566,7 +5566,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._set_rate_limit(bigint, bigint, bigint, bigint, bigint, bigint, boolean) IS 'Sets a row of rate_limits; 55000 when vectorstore is not preloaded, 22023 for a limit out of range.';
 
 -- Number of a key by its id.
-CREATE OR REPLACE FUNCTION vectorstore._limited_key(p_tenant bigint, p_key_id text, p_param text) RETURNS bigint
+CREATE FUNCTION vectorstore._limited_key(p_tenant bigint, p_key_id text, p_param text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5582,7 +5582,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._limited_key(bigint, text, text) IS 'Number of a tenant''s API key; P0002 for an unknown one.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_set_rate_limit(
+CREATE FUNCTION @extschema@.vs_set_rate_limit(
     key text DEFAULT NULL, requests_per_second bigint DEFAULT NULL, requests_burst bigint DEFAULT NULL,
     requests_per_minute bigint DEFAULT NULL, tokens_per_minute bigint DEFAULT NULL, dry_run boolean DEFAULT false
 ) RETURNS void
@@ -5599,7 +5599,7 @@ COMMENT ON FUNCTION @extschema@.vs_set_rate_limit(text, bigint, bigint, bigint, 
     'Limits an API key (by its id), or without one every key of the caller''s tenant that has no limits of its own. NULL limits nothing; requests_burst is how many may come at once, and requests_per_second unless it is given. dry_run only logs and counts. 55000 when vectorstore is not preloaded, P0002 for an unknown key, 22023 for a limit out of range.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5614,7 +5614,7 @@ COMMENT ON FUNCTION @extschema@.vs_drop_rate_limit(text) IS
     'Takes the limits of an API key away, or without one those of the tenant: then the tenant''s, or the installation''s, hold. False when there were none; P0002 for an unknown key.';
 
 -- Tokens that the proxy is about to embed. On its own this is a request; with api_uncounted() a part of one.
-CREATE OR REPLACE FUNCTION vectorstore.api_charge_tokens(p_key bytea, p_tokens bigint) RETURNS boolean
+CREATE FUNCTION vectorstore.api_charge_tokens(p_key bytea, p_tokens bigint) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5626,7 +5626,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_charge_tokens(bytea, bigint) IS 'Charges a key for tokens that are about to be embedded: for POST /embeddings, and in part for searches and texts whose vectors the proxy computes. 54000 when that is too much.';
 
-CREATE OR REPLACE FUNCTION vectorstore._rate_limit_json(p_limit vectorstore.rate_limit_row) RETURNS jsonb
+CREATE FUNCTION vectorstore._rate_limit_json(p_limit vectorstore.rate_limit_row) RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
@@ -5637,7 +5637,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._rate_limit_json(vectorstore.rate_limit_row) IS 'Limits as the HTTP API shows them.';
 
 -- Every tenant sees what holds for all.
-CREATE OR REPLACE FUNCTION vectorstore._rate_limits(p_tenant bigint) RETURNS SETOF vectorstore.rate_limit_row
+CREATE FUNCTION vectorstore._rate_limits(p_tenant bigint) RETURNS SETOF vectorstore.rate_limit_row
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5655,7 +5655,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._rate_limits(bigint) IS 'Limits of all, of a tenant, and of its keys.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_list_rate_limits(p_key bytea) RETURNS jsonb
+CREATE FUNCTION vectorstore.api_list_rate_limits(p_key bytea) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5666,7 +5666,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_list_rate_limits(bytea) IS 'GET /admin/rate_limits.';
 
-CREATE OR REPLACE FUNCTION vectorstore.api_set_rate_limit(
+CREATE FUNCTION vectorstore.api_set_rate_limit(
     p_key bytea, p_scope text, p_api_key_id text, p_second bigint, p_burst bigint, p_minute bigint, p_tokens bigint, p_dry_run boolean, p_inherit boolean
 ) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -5699,7 +5699,7 @@ $$;
 COMMENT ON FUNCTION vectorstore.api_set_rate_limit(bytea, text, text, bigint, bigint, bigint, bigint, boolean, boolean) IS
     'PUT /admin/rate_limits: limits of a key, of the caller''s tenant, or of all; inherit takes them away.';
 
-CREATE OR REPLACE FUNCTION vectorstore._my_rate_limits()
+CREATE FUNCTION vectorstore._my_rate_limits()
 RETURNS TABLE (
     scope text, key_id text, key_name text, requests_per_second bigint, requests_burst bigint, requests_per_minute bigint,
     tokens_per_minute bigint, dry_run boolean, updated_at timestamptz
@@ -5712,7 +5712,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._my_rate_limits() IS 'Rows of vs_rate_limits.';
 
-CREATE OR REPLACE VIEW @extschema@.vs_rate_limits AS SELECT * FROM vectorstore._my_rate_limits();
+CREATE VIEW @extschema@.vs_rate_limits AS SELECT * FROM vectorstore._my_rate_limits();
 COMMENT ON VIEW @extschema@.vs_rate_limits IS 'Rate limits of the caller''s tenant and its API keys, and those of all. Of several the narrowest holds.';
 COMMENT ON COLUMN @extschema@.vs_rate_limits.scope IS 'key, tenant, or default for all tenants.';
 COMMENT ON COLUMN @extschema@.vs_rate_limits.key_id IS 'Id of the API key.';
@@ -5826,7 +5826,7 @@ COMMENT ON COLUMN @extschema@.vs_stat_indexes.recall_at IS 'When the last one wa
 -- ---- views/statistics.sql
 -- Statistics since vs_stat_reset(). Views over functions, as vs_stores.
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_requests()
+CREATE FUNCTION vectorstore._stat_requests()
 RETURNS TABLE (
     operation text, calls bigint, errors bigint, rate_limited bigint, would_limit bigint, rows bigint, tokens bigint,
     embeddings_created bigint, embeddings_deleted bigint, bytes_change bigint, total_ms double precision, mean_ms double precision,
@@ -5845,7 +5845,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._stat_requests() IS 'Rows of vs_stat_requests.';
 
-CREATE OR REPLACE VIEW @extschema@.vs_stat_requests AS SELECT * FROM vectorstore._stat_requests();
+CREATE VIEW @extschema@.vs_stat_requests AS SELECT * FROM vectorstore._stat_requests();
 COMMENT ON VIEW @extschema@.vs_stat_requests IS 'Calls of the caller''s tenant by operation, over HTTP and in SQL, since vs_stat_reset(). Empty when vectorstore was never preloaded.';
 COMMENT ON COLUMN @extschema@.vs_stat_requests.operation IS 'Name of the operation, as in the OpenAPI document; SQL functions without a route have their own name without vs_.';
 COMMENT ON COLUMN @extschema@.vs_stat_requests.calls IS 'Number of calls, whatever came of them.';
@@ -5864,7 +5864,7 @@ COMMENT ON COLUMN @extschema@.vs_stat_requests.p95_ms IS 'The same for 95 of 100
 COMMENT ON COLUMN @extschema@.vs_stat_requests.p99_ms IS 'The same for 99 of 100 calls.';
 COMMENT ON COLUMN @extschema@.vs_stat_requests.stats_since IS 'Flush since which calls of this operation are counted.';
 
-CREATE OR REPLACE FUNCTION vectorstore._stat_stores()
+CREATE FUNCTION vectorstore._stat_stores()
 RETURNS TABLE (
     store_id text, name text, requests bigint, searches bigint, errors bigint, rate_limited bigint, embeddings_created bigint,
     embeddings_deleted bigint, bytes_change bigint, usage_bytes bigint, mean_ms double precision, p95_ms double precision, last_used_at timestamptz
@@ -5887,7 +5887,7 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._stat_stores() IS 'Rows of vs_stat_stores.';
 
-CREATE OR REPLACE VIEW @extschema@.vs_stat_stores AS SELECT * FROM vectorstore._stat_stores();
+CREATE VIEW @extschema@.vs_stat_stores AS SELECT * FROM vectorstore._stat_stores();
 COMMENT ON VIEW @extschema@.vs_stat_stores IS 'Calls about each store of the caller''s tenant since vs_stat_reset().';
 COMMENT ON COLUMN @extschema@.vs_stat_stores.store_id IS 'Public id of the store, vs_...';
 COMMENT ON COLUMN @extschema@.vs_stat_stores.name IS 'Name of the store.';
