@@ -1,6 +1,6 @@
 # Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status psql setup build models test lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
+.PHONY: help run up down status psql setup build models test upgrade lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ models: ## fetch all-MiniLM-L6-v2 and build a proxy that runs it
 
 test: ## all tests
 	@scripts/test
+
+upgrade: ## the tests of upgrading from earlier versions
+	@scripts/test upgrade
 
 lint: ## formatting, clippy, shellcheck
 	@scripts/lint

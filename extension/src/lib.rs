@@ -21,6 +21,7 @@ mod language;
 mod limits;
 mod model;
 mod pack;
+mod preload;
 mod principal;
 mod quota;
 mod recall;

@@ -17,7 +17,7 @@ use sqlx::types::Json;
 use vectorstore_core::operation;
 
 use crate::auth::{self, ApiKey};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::state::AppState;
 
 /// How often notes are reported.
@@ -106,7 +106,10 @@ impl Account {
 }
 
 /// Takes the result of a statement: notes that the database counted it, and where the limits stand.
-pub fn settle<T>(sql: &str, result: Result<(T, Option<Json<RateState>>), sqlx::Error>) -> Result<T> {
+pub fn note<T>(
+    sql: &str,
+    result: Result<(T, Option<Json<RateState>>), sqlx::Error>,
+) -> Result<T, sqlx::Error> {
     let state = result.as_ref().ok().and_then(|(_, state)| state.as_ref().map(|state| state.0));
     let _ = CURRENT.try_with(|account| {
         if counts(sql) && result.as_ref().err().is_none_or(was_called) {
@@ -121,7 +124,7 @@ pub fn settle<T>(sql: &str, result: Result<(T, Option<Json<RateState>>), sqlx::E
             });
         }
     });
-    result.map(|(value, _)| value).map_err(Error::from)
+    result.map(|(value, _)| value)
 }
 
 /// Whether the function of a statement counts as a request.

@@ -173,6 +173,14 @@ impl Error {
         }
     }
 
+    /// `error.code`
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Client(error) => error.code.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The error object of the response.
     pub fn body(&self, request_id: &str) -> Value {
         let server = |message: String| json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}});

@@ -22,6 +22,7 @@ const INTERNAL: &[&str] = &[
     "api_claim_jobs",
     "api_claim_request",
     "api_count_cache_hits",
+    "api_doctor",
     "api_fail_job",
     "api_finish_job",
     "api_health",
@@ -40,6 +41,7 @@ const INTERNAL: &[&str] = &[
     "api_sweep_cache",
     "api_sweep_expired",
     "api_uncounted",
+    "api_vitals",
     "vs_stat_flush",
 ];
 

@@ -51,7 +51,8 @@ impl Db {
 
     /// Usage of a tenant.
     pub async fn stats(&self, key: &ApiKey, range: Option<&str>, bucket: Option<&str>) -> Result<Raw> {
-        let body: Body = call!(self, "SELECT vectorstore.api_stats($1, $2, $3)", key.credential(), range, bucket)?;
+        let body: Body =
+            call!(self, "SELECT vectorstore.api_stats($1, $2, $3)", key.credential(), range, bucket)?;
         Ok(body.into())
     }
 
@@ -81,14 +82,19 @@ impl Db {
 
     /// Charges a key for a request for embeddings.
     pub async fn charge_embeddings(&self, key: &ApiKey, tokens: usize) -> Result<()> {
-        let _: bool = call!(self, "SELECT vectorstore.api_charge_tokens($1, $2)", key.credential(), tokens as i64)?;
+        let _: bool =
+            call!(self, "SELECT vectorstore.api_charge_tokens($1, $2)", key.credential(), tokens as i64)?;
         Ok(())
     }
 
     /// Charges a key for texts that are embedded as a part of another request.
     pub async fn charge_tokens(&self, key: &ApiKey, tokens: usize) -> Result<()> {
-        let _: bool =
-            super::part!(self, "SELECT vectorstore.api_charge_tokens($1, $2)", key.credential(), tokens as i64,)?;
+        let _: bool = super::part!(
+            self,
+            "SELECT vectorstore.api_charge_tokens($1, $2)",
+            key.credential(),
+            tokens as i64,
+        )?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::EmbedError;
-use super::breaker::{Breaker, Budget};
+use super::breaker::{Breaker, Budget, Condition};
 
 type Result<T, E = EmbedError> = std::result::Result<T, E>;
 
@@ -122,6 +122,11 @@ impl Remote {
             .try_collect()
             .await?;
         Ok(vectors.into_iter().flatten().collect())
+    }
+
+    /// What a call would meet now.
+    pub fn condition(&self) -> Condition {
+        self.breaker.condition()
     }
 
     /// Somebody gave up waiting.
@@ -298,9 +303,9 @@ mod tests {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let asked = |pairs: &[(&'static str, &'static str)]| {
-            let headers = pairs.iter().map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            });
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             retry_after(&headers.collect(), now).map(|pause| pause.as_millis())
         };
         assert_eq!(asked(&[]), None);
