@@ -39,6 +39,12 @@ def decode(prefix, text):
     return number - 2**64 if number >= 2**63 else number
 
 
+def new_key():
+    """As `vectorstore-proxy key new` makes it."""
+    id, secret = (base64.b32encode(secrets.token_bytes(length)).decode().lower().rstrip("=") for length in (10, 32))
+    return f"vs_live_{id}_{secret}"
+
+
 def digest(key):
     return hashlib.sha256(key.encode()).digest()
 
@@ -158,11 +164,11 @@ class Sql:
         return self.of_store("api_delete_store_file", key, store, file)["id"]
 
     def make_key(self, key, settings):
-        new = "vs_live_" + secrets.token_hex(34)
+        new = new_key()
         return self.call("api_create_api_key", digest(key), None, digest(new), settings)["id"], new
 
     def rotate_key(self, key, id):
-        new = "vs_live_" + secrets.token_hex(34)
+        new = new_key()
         return self.call("api_rotate_api_key", digest(key), None, id, digest(new), 0)["id"], new
 
     def delete_key(self, key, id):

@@ -54,7 +54,7 @@ def requests(rng, own, other):
             (http, "GET", f"/vector_stores/vs_{UNKNOWN}", None, {}, {404}),
             (http, "GET", f"/vector_stores?after={other.ids['store']}", None, {}, {400}),
             (http, "POST", f"{store}/search", {"query": 7}, {}, {400}),
-            (http, "POST", f"{store}/search", search | {"filters": {"type": "x"}}, {}, {400}),
+            (http, "POST", f"{store}/search", search | {"filters": {"type": "in", "key": "a", "value": 1}}, {}, {400}),
             (http, "GET", store, None, unknown, {401}),
             (own.reader, "DELETE", store, None, {}, {403}),
             (own.filtered, "GET", "/files", None, {}, {403}),
