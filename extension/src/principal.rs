@@ -129,12 +129,12 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
             granted.iter().find(|(tenant, _)| *tenant == chosen).copied()
         }
         (Some(chosen), _) if manages_all(user) => Some((chosen, Access::Operator)),
-        (_, [one]) => Some(*one),
         (_, []) if manages_all(user) => {
             let tenant = tenants.column(c"tenant_id");
             let mut scan = tenants.scan_text(&[], "default");
             scan.next_row().map(|slot| (slot.bigint(tenant), Access::Operator))
         }
+        (_, [one]) => Some(*one),
         (_, []) => None,
         _ => return Err(Error::SeveralTenants),
     };
@@ -169,7 +169,8 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     while let Some(slot) = scan.next_row() {
         found.push((slot.bigint(columns.1), Access::of(&text(slot, columns.2).unwrap_or_default())?));
     }
-    if !found.is_empty() {
+    // Those who manage all tenants have the rights of every role.
+    if !found.is_empty() || manages_all(user) {
         return Ok(found);
     }
     let mut scan = roles.scan_prefix(&[]);

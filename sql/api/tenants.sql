@@ -141,7 +141,7 @@ COMMENT ON FUNCTION @extschema@.vs_delete_tenant(text, text) IS
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_grant_tenant(role name, tenant text, access text DEFAULT 'write') RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -40,8 +40,10 @@ SELECT id, content FROM vs_search('docs', 'secret', mode => 'keyword_only');
 RESET ROLE;
 SELECT s.id AS red_store FROM vectorstore.stores s JOIN vectorstore.tenants t USING (tenant_id) WHERE t.id = 'red' \gset
 SET ROLE vs_blue;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM vs_search(:'red_store', 'secret');
 SELECT vs_delete_store(:'red_store');
+\set VERBOSITY terse
 -- Not an administrator: no keys.
 SELECT vs_create_api_key('k', sha256('blue'));
 SELECT count(*) FROM vs_api_keys;
@@ -103,7 +105,8 @@ SELECT vectorstore.api_list_vector_stores(sha256('red') || '\x0b010203', NULL, N
 SELECT vectorstore.api_list_vector_stores(sha256('red'), NULL, NULL, NULL, NULL);
 SELECT vectorstore.api_create_vector_store(sha256('red') || '\x0a010203', 'more', NULL, NULL, NULL, 'none', 2);
 SELECT vectorstore.api_list_api_keys(sha256('red') || '\x0a010203', NULL, NULL, NULL, NULL, NULL);
-SELECT id AS key FROM vs_set_tenant('red'), vs_api_keys \gset
+SELECT vs_set_tenant('red');
+SELECT id AS key FROM vs_api_keys \gset
 SELECT vs_update_api_key(:'key', '{"allowed_ips": null, "vector_store_ids": []}');
 SELECT vectorstore.api_list_vector_stores(sha256('red'), NULL, NULL, NULL, NULL)->'data' AS none;
 SELECT vs_update_api_key(:'key', '{"vector_store_ids": null}');
@@ -117,7 +120,7 @@ SELECT vs_update_api_key(:'key', '{"filter": {"type": "eq", "key": "a", "value":
 SELECT vs_update_api_key('key_unknown', '{}');
 SELECT name, role, status FROM vs_api_keys ORDER BY created_at;
 SELECT vs_delete_api_key(:'key');
-SELECT actor = current_user AS by_role, action, detail - 'overlap' FROM vs_audit_log WHERE action <> 'tenant.created' ORDER BY at;
+SELECT actor = current_user AS by_role, action, detail - '{overlap,vector_store_ids}'::text[] AS detail FROM vs_audit_log WHERE action <> 'tenant.created' ORDER BY at;
 
 -- Deleting.
 SELECT vs_set_tenant(NULL);
