@@ -115,7 +115,9 @@ DECLARE
     scope bigint[] := vectorstore._scope();
 BEGIN
     RETURN scope IS NULL OR p_created_by = vectorstore._caller_key() OR EXISTS (
-        SELECT FROM vectorstore.store_files f WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope));
+        -- Of dropped stores there may be rows left.
+        SELECT FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
+        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope));
 END
 $$;
 COMMENT ON FUNCTION vectorstore._file_in_scope(bigint, text, bigint) IS 'Whether the caller may see a file of the tenant.';

@@ -68,8 +68,9 @@ BEGIN
     FOR store IN SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = number ORDER BY s.store_id LOOP
         PERFORM vectorstore._delete_store(store);
     END LOOP;
-    DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
+    -- Parts of uploads are files, too, and refer to their upload.
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
+    DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
     DELETE FROM vectorstore.tenants t WHERE t.tenant_id = number;
 END
