@@ -54,8 +54,10 @@ CREATE FUNCTION vectorstore.api_create_api_key(p_key bytea, p_tenant text, p_has
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._create_key(tenant, p_hash, p_settings);
 BEGIN
-    RETURN vectorstore._key_json(vectorstore._create_key(tenant, p_hash, p_settings));
+    RETURN vectorstore._key_json(key);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_create_api_key(bytea, text, bytea, jsonb) IS 'POST /api_keys. Settings: name, role (read), vector_store_ids, allowed_ips, filter, expires_at.';
@@ -76,8 +78,10 @@ CREATE FUNCTION vectorstore.api_update_api_key(p_key bytea, p_tenant text, p_id 
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._update_key(tenant, p_id, p_changes);
 BEGIN
-    RETURN vectorstore._key_json(vectorstore._update_key(tenant, p_id, p_changes));
+    RETURN vectorstore._key_json(key);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_update_api_key(bytea, text, text, jsonb) IS 'PUT /api_keys/{id}: changes what is given; null clears.';
@@ -99,8 +103,10 @@ CREATE FUNCTION vectorstore.api_rotate_api_key(p_key bytea, p_tenant text, p_id 
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._rotate_key(tenant, p_id, p_hash, make_interval(secs => coalesce(p_overlap_seconds, 86400)));
 BEGIN
-    RETURN vectorstore._key_json(vectorstore._rotate_key(tenant, p_id, p_hash, make_interval(secs => coalesce(p_overlap_seconds, 86400))));
+    RETURN vectorstore._key_json(key);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_rotate_api_key(bytea, text, text, bytea, integer) IS
@@ -139,9 +145,12 @@ COMMENT ON FUNCTION vectorstore.api_list_tenants(bytea, integer, text, text, tex
 CREATE FUNCTION vectorstore.api_create_tenant(p_key bytea, p_id text, p_name text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    number bigint;
 BEGIN
     PERFORM vectorstore._open_key(p_key, 'operator');
-    RETURN vectorstore._tenant_json(vectorstore._create_tenant(p_id, p_name));
+    number := vectorstore._create_tenant(p_id, p_name);
+    RETURN vectorstore._tenant_json(number);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_create_tenant(bytea, text, text) IS 'POST /admin/tenants. For operators.';

@@ -115,9 +115,10 @@ DECLARE
     scope bigint[] := vectorstore._scope();
 BEGIN
     RETURN scope IS NULL OR p_created_by = vectorstore._caller_key() OR EXISTS (
-        -- Of dropped stores there may be rows left.
+        -- The row of a file that could not be attached, because it does not exist or was not to be seen, is no file. Of
+        -- dropped stores there may be rows left.
         SELECT FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
-        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope));
+        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope) AND f.chunking_strategy->>'type' IS DISTINCT FROM 'other');
 END
 $$;
 COMMENT ON FUNCTION vectorstore._file_in_scope(bigint, text, bigint) IS 'Whether the caller may see a file of the tenant.';

@@ -68,7 +68,7 @@ BEGIN
     FOR store IN SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = number ORDER BY s.store_id LOOP
         PERFORM vectorstore._delete_store(store);
     END LOOP;
-    -- Parts of uploads are files, too, and refer to their upload.
+    -- Parts of uploads are files.
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
     DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;

@@ -63,7 +63,7 @@ ROWS = {
     "POST /v1/vector_stores/{store}/search": Row(
         "search",
         bodies(
-            {"query": "{word}"},
+            {"query": "{word}", "search_mode": "keyword_only"},
             {"query": "text", "filters": OWNER},
             {"search_mode": "list", "filters": OF_FILE, "facets": ["owner"]},
         ),

@@ -1,5 +1,6 @@
 """Proxies of a test's own, on a database of its own, that can be killed and started again."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -58,10 +59,11 @@ class Database:
 
 
 class Proxy:
-    """A process; settings are those of its command line, with underscores. What it says goes to `log`, if that is given."""
+    """A process; settings are those of its command line, with underscores. What it says goes to the file
+    `output`, if that is given."""
 
-    def __init__(self, database, log=None, **settings):
-        self.database, self.process, self.log = database, None, log
+    def __init__(self, database, output=None, **settings):
+        self.database, self.process, self.output = database, None, output
         self.settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -75,8 +77,9 @@ class Proxy:
         command = [self.database.program, "serve", f"--listen=127.0.0.1:{self.port}", *self.settings]
         if not any(setting.startswith("--log=") for setting in self.settings):
             command.append("--log=warn")
-        output = None if self.log is None else self.log.open("ab")
-        self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        with contextlib.ExitStack() as stack:
+            output = self.output and stack.enter_context(self.output.open("ab"))
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, "the proxy stopped"

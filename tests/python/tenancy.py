@@ -13,8 +13,8 @@ UNKNOWN_IDS = {
     "batch": "vsfb_" + "a" * 32,
     "upload": "upload_" + "a" * 32,
     "part": "part_" + "a" * 32,
-    "embedding": "emb_" + "a" * 32,
-    "key": "key_" + "a" * 32,
+    "embedding": "emb_" + "a" * 24,
+    "key": "key_" + "a" * 24,
     "tenant": "t-" + "a" * 14,
 }
 

@@ -103,7 +103,7 @@ def test_a_key_expires(tenant):
         ({"allowed_ips": ["10.0.0.1/8"]}, "allowed_ips"),
         ({"role": "write", "filter": {"type": "eq", "key": "a", "value": 1}}, "role"),
         ({"role": "owner"}, "role"),
-        ({"filter": {"type": "maybe"}}, None),
+        ({"filter": {"type": "in", "key": "a", "value": 1}}, None),
         ({"vector_store_ids": ["x"]}, "vector_store_ids"),
     ],
 )
