@@ -178,7 +178,7 @@ new_api_key() { # database
   key=$(sed -n 's/^key=//p' <<<"$out")
   hash=$(sed -n 's/^sha256=//p' <<<"$out")
   [ -n "$key" ] && [ -n "$hash" ] || die "vectorstore-proxy key new printed no key"
-  vs_psql "$1" -o /dev/null -v hash="$hash" <<<"SELECT vs_create_api_key('default', decode(:'hash', 'hex'))"
+  vs_psql "$1" -o /dev/null -v hash="$hash" <<<"SELECT vs_create_api_key('default', decode(:'hash', 'hex'), role => 'operator')"
   printf '%s\n' "$key"
 }
 

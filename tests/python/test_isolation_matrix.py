@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from http_client import UNKNOWN_KEY
+from http_client import UNKNOWN_KEY, check
 from operations import RANK, ROWS, call, calls, operations, placeholders
 from tenancy import UNKNOWN_IDS, new_tenant, upload_file, wait_for_files
 
@@ -142,6 +142,18 @@ def test_another_tenant_sees_nothing(world, entry):
     assert world.fingerprint() == before
     hits = world.other.admin.ok("POST", f"/vector_stores/{world.other.ids['store']}/search", {"query": world.mine.word})
     assert world.mine.word not in json.dumps(hits["data"])
+
+
+def test_a_page_of_somebody_else_is_no_way_in(world):
+    body = {"query": "text", "max_num_results": 1}
+    mine, other = world.mine, world.other
+    page = mine.admin.ok("POST", f"/vector_stores/{mine.ids['store']}/search", body)["next_page"]
+    own = f"/vector_stores/{other.ids['store']}/search"
+    assert other.admin.ok("POST", own, body)["next_page"] not in (None, page)
+    check(other.admin.post(own, body | {"page": page}), 400, param="page")
+    foreign = f"/vector_stores/{mine.ids['store']}/search"
+    with_page, without = (other.admin.post(foreign, body | more) for more in ({"page": page}, {}))
+    assert same(with_page, {}) == same(without, {}) and with_page.status == 404
 
 
 def check_forbidden(http, entry, ids):

@@ -36,6 +36,11 @@ fn acceptable_body(operation: &str) -> (&'static str, &'static str) {
         ),
         "post /v1/uploads/{upload_id}/complete" => (json, r#"{"part_ids": []}"#),
         "post /v1/uploads/{upload_id}/cancel" => (json, ""),
+        "post /v1/api_keys" | "put /v1/api_keys/{key_id}" | "post /v1/api_keys/{key_id}/rotate" => {
+            (json, "{}")
+        }
+        "post /v1/admin/tenants" => (json, r#"{"id": "x"}"#),
+        "put /v1/admin/tenants/{tenant_id}" | "put /v1/admin/quotas" => (json, "{}"),
         "post /v1/embeddings" => (json, r#"{"input": "x", "model": "local"}"#),
         "post /v1/files" => (
             "multipart/form-data; boundary=b",
