@@ -59,7 +59,7 @@ DECLARE
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at, created_by) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._caller_key());
+    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._creator());
     RETURN id;
 END
 $$;
@@ -197,7 +197,7 @@ DECLARE
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     IF vectorstore._scope() IS NOT NULL AND EXISTS (
-        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._caller_key()) THEN
+        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._creator()) THEN
         -- It may be in stores that are none of the caller's.
         PERFORM vectorstore._fail_forbidden();
     END IF;

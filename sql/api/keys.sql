@@ -176,7 +176,7 @@ BEGIN
     END IF;
     number := vectorstore._create_key(p_tenant, p_hash, jsonb_build_object('name', old.name, 'role', old.role));
     UPDATE vectorstore.api_keys k
-    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key,
+    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key, origin = coalesce(old.origin, old.key),
         expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
     WHERE k.key = number;
     UPDATE vectorstore.api_keys k SET expires_at = least(k.expires_at, now() + p_overlap) WHERE k.key = old.key;
