@@ -122,6 +122,8 @@ CREATE FUNCTION vectorstore.api_list_files(p_key bytea, p_purpose text, p_limit 
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_key(p_key, 'read');
+    scope bigint[] := vectorstore._scope();
+    creator bigint := vectorstore._creator();
     page_size integer := coalesce(p_limit, 10000);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     after_at timestamptz := CASE WHEN descending THEN 'infinity' ELSE '-infinity' END;
@@ -138,13 +140,13 @@ BEGIN
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
