@@ -47,7 +47,13 @@ class Key:
     role: str
     stores: list = None
     level: str = None
+    # The first of those that took each other's place.
+    first: object = None
     dead: bool = False
+
+    @property
+    def origin(self):
+        return self.first or self
 
     def check(self, access):
         """What a call needs of its key, whatever it is about."""
@@ -69,7 +75,7 @@ class Key:
         if file is None or self.stores is None:
             return file is not None
         inside = [self.tenant.stores[store] for store in self.stores if store in self.tenant.stores]
-        return file.made_by is self or any(id in store.files for store in inside)
+        return file.made_by is self.origin or any(id in store.files for store in inside)
 
     def file(self, id):
         if not self.sees(id):
@@ -254,7 +260,7 @@ class Model:
         def expect(id):
             key.check("write")
             if id is not None:
-                key.tenant.files[id] = File(content, key)
+                key.tenant.files[id] = File(content, key.origin)
             return id
 
         return [content], expect
@@ -290,7 +296,7 @@ class Model:
         def expect(_):
             key.check("write")
             # Narrowed keys delete only what they made: others may need the rest.
-            if key.file(file).made_by is not key and key.stores is not None:
+            if key.file(file).made_by is not key.origin and key.stores is not None:
                 raise Refusal(403)
             del key.tenant.files[file]
             for store in key.tenant.stores.values():
@@ -387,7 +393,7 @@ class Model:
                 raise Refusal(404)
             if made is not None:
                 other.dead = True
-                key.tenant.keys.append(Key(*made, key.tenant, other.role, other.stores, other.level))
+                key.tenant.keys.append(Key(*made, key.tenant, other.role, other.stores, other.level, other.origin))
             return made
 
         return [other.id if other else "key_" + UNKNOWN], expect
