@@ -161,9 +161,9 @@ CREATE FUNCTION vectorstore._api_store(p_store_id bigint, p_store text, p_tenant
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM FROM vectorstore.stores s WHERE s.store_id = p_store_id AND s.id = p_store AND s.tenant_id = p_tenant
-      AND vectorstore._enter_store(s.store_id);
-    IF NOT FOUND THEN
+    PERFORM FROM vectorstore.stores s WHERE s.store_id = p_store_id AND s.id = p_store AND s.tenant_id = p_tenant;
+    -- Not in the statement, which may ask it of other stores, too: it would take the last of them for the caller's.
+    IF NOT FOUND OR NOT vectorstore._enter_store(p_store_id) THEN
         PERFORM vectorstore._fail_unknown('vs_', p_store, 'vector_store_id',
             format('No vector store found with id ''%s''.', vectorstore._shown(p_store)));
     END IF;
