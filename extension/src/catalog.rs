@@ -1,8 +1,8 @@
 //! What a search has to know about a store before it starts: its settings, counts, segments and unpacked rows.
 
 use crate::error::Error;
+use crate::principal;
 use crate::rows::Plain;
-use crate::stats;
 use crate::table::{Slot, Table};
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
@@ -69,15 +69,7 @@ pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
 ///
 /// The same as the SQL function `_store`, which also says what is wrong: three statements took longer than a search.
 pub fn find_store(store: &str) -> Result<Option<StoreRow>, Error> {
-    let Some(tenant) = current_tenant()? else { return Ok(None) };
-    let found = find_store_of(tenant, store)?;
-    if let Some(row) = &found {
-        stats::set_caller(tenant, row.store_id);
-    }
-    Ok(found)
-}
-
-fn find_store_of(tenant: i64, store: &str) -> Result<Option<StoreRow>, Error> {
+    let Some(tenant) = principal::enter_user()? else { return Ok(None) };
     if let Some(number) = id::decode("vs_", store) {
         let stores = open(c"stores", c"stores_pkey")?;
         let (id, owner) = (stores.column(c"id"), stores.column(c"tenant_id"));
@@ -93,14 +85,6 @@ fn find_store_of(tenant: i64, store: &str) -> Result<Option<StoreRow>, Error> {
     let Some(slot) = scan.next_row() else { return Ok(None) };
     let row = read_store(&stores, slot)?;
     Ok(scan.next_row().is_none().then_some(row))
-}
-
-/// Tenant of the SQL user: the one called `default`.
-fn current_tenant() -> Result<Option<i64>, Error> {
-    let tenants = open(c"tenants", c"tenants_id_key")?;
-    let tenant = tenants.column(c"tenant_id");
-    let mut scan = tenants.scan_text(&[], "default");
-    Ok(scan.next_row().map(|slot| slot.bigint(tenant)))
 }
 
 fn read_store(stores: &Table, slot: &Slot) -> Result<StoreRow, Error> {

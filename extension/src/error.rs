@@ -40,6 +40,12 @@ pub enum Error {
     NotPreloaded,
     /// The store was dropped meanwhile.
     NoStore,
+    /// The caller may not do that.
+    Forbidden,
+    /// The database role belongs to no tenant.
+    NoTenant,
+    /// The database role belongs to several tenants and has chosen none.
+    SeveralTenants,
     /// A search segment is not what was written.
     Damaged(Damaged),
     /// Postgres refused a statement of ours without raising an error.
@@ -118,6 +124,26 @@ impl From<Error> for ErrorReport {
             Error::NoStore => {
                 report(Code::ERRCODE_NO_DATA_FOUND, "The vector store does not exist.".to_owned(), None, None)
             }
+            Error::Forbidden => report(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "You have insufficient permissions for this operation.".to_owned(),
+                Some("insufficient_permissions"),
+                None,
+            ),
+            Error::NoTenant => report(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "The database role belongs to no tenant.".to_owned(),
+                Some("insufficient_permissions"),
+                None,
+            )
+            .set_hint("An administrator gives it one: SELECT vs_grant_tenant(role, tenant, access)."),
+            Error::SeveralTenants => report(
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "The database role belongs to several tenants.".to_owned(),
+                Some("invalid_value"),
+                Some("tenant"),
+            )
+            .set_hint("Choose one for the session: SELECT vs_set_tenant(tenant)."),
             Error::Damaged(e) => report(Code::ERRCODE_DATA_CORRUPTED, e.to_string(), None, None)
                 .set_hint("SELECT vs_rebuild(store) makes the segments anew from the rows."),
             Error::Spi(e) => report(Code::ERRCODE_INTERNAL_ERROR, e.to_string(), None, None),

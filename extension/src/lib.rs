@@ -22,6 +22,7 @@ mod limits;
 mod model;
 mod pack;
 mod preload;
+mod principal;
 mod recall;
 mod rows;
 mod search;

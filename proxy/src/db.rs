@@ -10,6 +10,7 @@ mod idempotency;
 mod jobs;
 mod pool;
 mod reserved;
+mod stats;
 mod stores;
 mod uploads;
 
@@ -31,6 +32,7 @@ pub use files::{FileParts, NewFile};
 pub use jobs::{Attachment, Job};
 pub use pool::Pool;
 pub use reserved::Reserved;
+pub use stats::RateLimit;
 pub use stores::{NewStore, Search, SearchOptions};
 pub use uploads::UploadPieces;
 
@@ -80,21 +82,29 @@ impl Tries {
     }
 }
 
-/// Runs one statement that returns one value, as the deadline of the request allows. Each statement is a transaction of
-/// its own, so that nothing of a failed try is left.
+/// Runs one statement that returns one value, as the deadline of the request allows, and asks in the same breath where the
+/// rate limits of its key stand. Each statement is a transaction of its own, so that nothing of a failed try is left.
 macro_rules! statement {
-    ($db:expr, $read_only:literal, $sql:literal $(, $arg:expr)*) => {{
+    ($db:expr, $read_only:literal, $counted:expr, $sql:expr $(, $arg:expr)*) => {{
         let mut tries = $crate::db::Tries::new($read_only);
         loop {
+            let begun = std::sync::atomic::AtomicBool::new(false);
             let done = async {
                 let mut lease = $db.pool.acquire().await?;
-                let result = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(lease.start()).await;
+                begun.store(true, std::sync::atomic::Ordering::Relaxed);
+                let result = sqlx::query_as($sql)$(.bind($arg))*.fetch_one(lease.start()).await;
                 lease.finish(result)
             };
             match $crate::deadline::bound(done).await {
                 Ok(Err(error)) if tries.again(&error) => {}
-                Ok(result) => break result.map_err($crate::error::Error::from),
-                Err(late) => break Err(late),
+                Ok(result) => break $crate::account::settle($counted, result),
+                Err(late) => {
+                    // The database counts what is cancelled.
+                    if begun.into_inner() {
+                        $crate::account::note_call($counted, None);
+                    }
+                    break Err(late);
+                }
             }
         }
     }};
@@ -103,15 +113,28 @@ use statement;
 
 /// A statement that only reads.
 macro_rules! read {
-    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => { $crate::db::statement!($db, true, $sql $(, $arg)*) };
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!($db, true, $sql, concat!($sql, ", vectorstore.api_rate_state()") $(, $arg)*)
+    };
 }
 use read;
 
 /// A statement that may write.
 macro_rules! call {
-    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => { $crate::db::statement!($db, false, $sql $(, $arg)*) };
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!($db, false, $sql, concat!($sql, ", vectorstore.api_rate_state()") $(, $arg)*)
+    };
 }
 use call;
+
+/// Runs a statement as a part of a request that another statement counts, and that its key is charged for there.
+macro_rules! part {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!($db, false, "",
+            concat!($sql, ", vectorstore.api_rate_state() WHERE vectorstore.api_uncounted()") $(, $arg)*)
+    };
+}
+use part;
 
 /// Several statements in one transaction; what fails in between undoes all.
 macro_rules! transact {
@@ -145,13 +168,14 @@ macro_rules! effect {
                 break $crate::db::call!($db, $sql $(, $arg)*);
             }
             let done = $crate::db::transact!($db, |transaction| {
-                let body = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+                let sql = concat!($sql, ", vectorstore.api_rate_state()");
+                let (body, state) = sqlx::query_as(sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
                 $crate::db::settle(&mut transaction, $answer(&body)).await?;
-                body
+                (body, state)
             });
             match $crate::deadline::bound(done).await {
                 Ok(Err(error)) if tries.again(&error) => {}
-                Ok(result) => break result.map_err($crate::error::Error::from),
+                Ok(result) => break $crate::account::settle($sql, result),
                 Err(late) => break Err(late),
             }
         }

@@ -19,7 +19,7 @@ use vectorstore_core::model::Model;
 pub use breaker::Condition;
 pub use cache::{Cache, Entry, keep};
 pub use remote::Remote;
-pub use stores::{fill_in, model_of};
+pub use stores::{charge, fill_in, model_of};
 #[cfg(feature = "transformer")]
 pub use transformer::Transformer;
 

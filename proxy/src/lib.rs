@@ -2,6 +2,7 @@
 //!
 //! [`router::build_router`] makes the whole service from an [`state::AppState`]; the binary adds a listener and signals.
 
+pub mod account;
 pub mod attach;
 pub mod auth;
 pub mod config;

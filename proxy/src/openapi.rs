@@ -26,6 +26,7 @@ use crate::model::ErrorResponse;
         (name = "files", description = "Upload files"),
         (name = "uploads", description = "Upload a big file in parts"),
         (name = "embeddings", description = "Embed texts with the local model"),
+        (name = "usage", description = "What was used, and how much may be"),
         (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),
         (name = "health", description = "For load balancers and orchestrators"),
     )

@@ -1,6 +1,7 @@
 //! The outermost layer: request id, headers that every response has, the error object, and one log line a request.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -8,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
+use crate::account::{Account, Subjects};
 use crate::auth;
 use crate::error::{Error, Failure};
 use crate::state::AppState;
@@ -22,12 +24,14 @@ pub async fn respond(State(state): State<AppState>, request: Request, next: Next
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let key_id = auth::key_id(request.headers()).map(str::to_owned);
     let counted = state.metrics().begin(&method, route.as_deref());
+    let account = Arc::new(Account::default());
+    let subjects = Subjects::of(&method, route.as_deref(), request.uri().path(), request.headers());
     let span = tracing::info_span!("request", request_id = id);
     let mut response = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         Error::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large.")
             .into_response()
     } else {
-        next.run(request).instrument(span).await
+        account.run(next.run(request).instrument(span)).await
     };
     let failure = response.extensions_mut().remove::<Failure>();
     if let Some(Failure(error)) = &failure {
@@ -39,8 +43,13 @@ pub async fn respond(State(state): State<AppState>, request: Request, next: Next
             response.headers_mut().insert("allow", allow.clone());
         }
     }
-    let millis = counted.answered(response.status()).as_millis() as u64;
+    let took = counted.answered(response.status());
+    state.notes().note(&account, subjects, response.status().as_u16() >= 400, took);
+    let millis = took.as_millis() as u64;
     let headers = response.headers_mut();
+    if let Some(rate) = account.rate() {
+        rate.write(headers);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }

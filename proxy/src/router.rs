@@ -10,12 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::account;
 use crate::deadline;
 use crate::idempotency;
 use crate::openapi::{Document, say_what_is_optional};
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
 use crate::routes::{
-    embeddings, file_batches, files, health, litellm, search, store_embeddings, store_files, stores, uploads,
+    embeddings, file_batches, files, health, litellm, search, stats, store_embeddings, store_files, stores,
+    uploads,
 };
 use crate::state::AppState;
 
@@ -50,6 +52,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::add_upload_part))
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(uploads::cancel_upload))
+        // /stats, /vector_stores/{vector_store_id}/stats, /admin/rate_limits
+        .routes(routes!(stats::retrieve_stats))
+        .routes(routes!(stats::retrieve_vector_store_stats))
+        .routes(routes!(stats::list_rate_limits, stats::set_rate_limit))
         // /embeddings, /models, /models/{model}
         .routes(routes!(embeddings::create_embedding))
         .routes(routes!(embeddings::list_models))
@@ -85,6 +91,7 @@ pub(crate) fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
 /// The service.
 pub fn build_router(state: AppState) -> Router {
     let (routes, document) = parts();
+    account::learn(&document);
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(not_found)

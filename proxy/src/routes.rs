@@ -6,6 +6,7 @@ pub mod files;
 pub mod health;
 pub mod litellm;
 pub mod search;
+pub mod stats;
 pub mod store_embeddings;
 pub mod store_files;
 pub mod stores;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use vectorstore_core::model::Model;
 
+use crate::account::Notes;
 use crate::config::Config;
 use crate::db::Db;
 use crate::debounce::Debounce;
@@ -38,6 +39,7 @@ struct Inner {
     extractor: Extractor,
     metrics: Metrics,
     complaints: Debounce,
+    notes: Notes,
 }
 
 impl AppState {
@@ -74,6 +76,7 @@ impl AppState {
             extractor,
             metrics,
             complaints: Debounce::default(),
+            notes: Notes::default(),
         })))
     }
 
@@ -134,6 +137,11 @@ impl AppState {
         let model: Arc<str> = Arc::from(model);
         models.insert(store.text.clone(), model.clone());
         model
+    }
+
+    /// Requests that the statistics do not know of yet.
+    pub fn notes(&self) -> &Notes {
+        &self.0.notes
     }
 
     /// How documents are read.

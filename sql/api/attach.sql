@@ -54,6 +54,7 @@ BEGIN
                w.attributes, CASE WHEN o.id IS NULL THEN '{"type": "other"}' ELSE w.chunking END, p_batch
         FROM wanted w LEFT JOIN vectorstore.files o
              ON o.tenant_id = p_tenant AND o.file_id = vectorstore._id_number('file-', w.id) AND o.id = w.id
+                AND vectorstore._file_in_scope(p_tenant, o.id, o.created_by)
         ORDER BY w.id COLLATE "C"
         ON CONFLICT (store_id, id) DO UPDATE SET
             status = excluded.status, last_error = excluded.last_error, attributes = excluded.attributes,

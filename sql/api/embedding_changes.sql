@@ -125,7 +125,7 @@ CREATE FUNCTION @extschema@.vs_update(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     chunk bigint := vectorstore._update_embedding(number, id, content, embedding, metadata, false, 
         CASE WHEN expected_version IS NOT NULL THEN ARRAY[expected_version] END);
 BEGIN
@@ -167,7 +167,7 @@ CREATE FUNCTION @extschema@.vs_delete_where(store text, filter jsonb, dry_run bo
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._delete_embeddings(vectorstore._store(store), NULL, filter, dry_run, expected_count);
+    RETURN vectorstore._delete_embeddings(vectorstore._store(store, 'write'), NULL, filter, dry_run, expected_count);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_where(text, jsonb, boolean, bigint) IS

@@ -118,7 +118,7 @@ CREATE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._upsert(vectorstore._store(store), contents, ids, embeddings, metadatas);
+    RETURN vectorstore._upsert(vectorstore._store(store, 'write'), contents, ids, embeddings, metadatas);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text[], text[], @extschema:vector@.vector[], jsonb[]) IS
@@ -131,7 +131,7 @@ CREATE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (vectorstore._upsert(vectorstore._store(store), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
+    RETURN (vectorstore._upsert(vectorstore._store(store, 'write'), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text, text, @extschema:vector@.vector, jsonb) IS
@@ -160,7 +160,7 @@ CREATE FUNCTION @extschema@.vs_delete(store text, ids text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     deleted bigint;
 BEGIN
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = ANY (ids);
@@ -175,7 +175,7 @@ CREATE FUNCTION @extschema@.vs_delete(store text, id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
 BEGIN
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = vs_delete.id;
     RETURN FOUND;

@@ -21,11 +21,11 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._batch_json(bigint, bigint) IS 'A batch as the HTTP API shows it. A file that a later request attached again is counted there.';
 
-CREATE FUNCTION vectorstore._api_batch(p_store_id bigint, p_store text, p_key bytea, p_batch text) RETURNS bigint
+CREATE FUNCTION vectorstore._api_batch(p_store_id bigint, p_store text, p_key bytea, p_access text, p_batch text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, p_access));
     batch bigint := vectorstore._id_number('vsfb_', p_batch);
 BEGIN
     PERFORM FROM vectorstore.file_batches b WHERE b.store_id = number AND b.batch_id = batch AND b.id = p_batch;
@@ -36,13 +36,13 @@ BEGIN
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._api_batch(bigint, text, bytea, text) IS 'Number of the store''s batch with this id; P0002 when there is none, 22023 when the id is of another form.';
+COMMENT ON FUNCTION vectorstore._api_batch(bigint, text, bytea, text, text) IS 'Number of the store''s batch with this id; P0002 when there is none, 22023 when the id is of another form.';
 
 CREATE FUNCTION vectorstore.api_create_batch(p_store_id bigint, p_store text, p_key bytea, p_files jsonb, p_models text[]) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     batch bigint := nextval('vectorstore.file_batches_batch_id_seq');
 BEGIN
@@ -59,7 +59,7 @@ CREATE FUNCTION vectorstore.api_get_batch(p_store_id bigint, p_store text, p_key
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._batch_json(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, p_batch));
+    RETURN vectorstore._batch_json(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, 'read', p_batch));
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_batch(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/file_batches/{batch}.';
@@ -68,7 +68,7 @@ CREATE FUNCTION vectorstore.api_cancel_batch(p_store_id bigint, p_store text, p_
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    batch bigint := vectorstore._api_batch(p_store_id, p_store, p_key, p_batch);
+    batch bigint := vectorstore._api_batch(p_store_id, p_store, p_key, 'write', p_batch);
     files text[];
 BEGIN
     files := ARRAY(SELECT f.id FROM vectorstore.store_files f
@@ -92,7 +92,7 @@ CREATE FUNCTION vectorstore.api_list_batch_files(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._list_store_files(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, p_batch),
+    RETURN vectorstore._list_store_files(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, 'read', p_batch),
         p_limit, p_order, p_after, p_before, p_filter);
 END
 $$;

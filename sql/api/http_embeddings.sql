@@ -23,7 +23,7 @@ CREATE FUNCTION vectorstore.api_list_embeddings(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search'));
     page_size integer := coalesce(p_limit, 20);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
@@ -35,19 +35,21 @@ DECLARE
 BEGIN
     PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
     IF low IS NOT NULL THEN
-        SELECT e.chunk_id INTO low_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = low;
+        SELECT e.chunk_id INTO low_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = low AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id);
     END IF;
     IF high IS NOT NULL THEN
-        SELECT e.chunk_id INTO high_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = high;
+        SELECT e.chunk_id INTO high_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = high AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id);
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._embedding_json(number, p_store, e.chunk_id, p_vectors) FROM vectorstore.embeddings e
                       WHERE e.store_id = number AND e.chunk_id > low_id AND e.chunk_id < high_id
+                        AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id)
                       ORDER BY e.chunk_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._embedding_json(number, p_store, e.chunk_id, p_vectors) FROM vectorstore.embeddings e
                       WHERE e.store_id = number AND e.chunk_id > low_id AND e.chunk_id < high_id
+                        AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id)
                       ORDER BY e.chunk_id LIMIT page_size + 1);
     END IF;
     RETURN vectorstore._list_json(data, page_size, backwards);
@@ -60,8 +62,9 @@ CREATE FUNCTION vectorstore.api_get_embedding(p_store_id bigint, p_store text, p
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
-    chunk bigint := (SELECT e.chunk_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id);
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search'));
+    chunk bigint := (SELECT e.chunk_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id
+                      AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id));
 BEGIN
     IF chunk IS NULL THEN
         PERFORM vectorstore._fail_embedding(p_id);
@@ -78,7 +81,7 @@ CREATE FUNCTION vectorstore.api_update_embedding(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     chunk bigint := vectorstore._update_embedding(number, p_id, p_content, p_embedding, p_metadata, p_replace, p_versions);
 BEGIN
     PERFORM vectorstore._touch_active(number);
@@ -92,7 +95,7 @@ CREATE FUNCTION vectorstore.api_delete_embedding(p_store_id bigint, p_store text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     known record;
 BEGIN
     SELECT e.chunk_id, e.version INTO known FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id FOR UPDATE;
@@ -113,7 +116,7 @@ CREATE FUNCTION vectorstore.api_delete_embeddings(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
 BEGIN
     RETURN jsonb_build_object(
         'object', 'embedding.batch.deleted', 'dry_run', coalesce(p_dry_run, false),

@@ -23,7 +23,8 @@ DECLARE
     number bigint;
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
-    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('file-', p_file) AND f.id = p_file;
+    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('file-', p_file) AND f.id = p_file
+      AND vectorstore._file_in_scope(p_tenant, f.id, f.created_by);
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('file-', p_file, 'id', format('No such File object: %s', vectorstore._shown(p_file)));
     END IF;
@@ -52,13 +53,13 @@ CREATE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename text, p_purpo
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := nextval('vectorstore.files_file_id_seq');
     id text := vectorstore._new_id('file-', number);
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds));
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at, created_by) OVERRIDING SYSTEM VALUE
+    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._caller_key());
     RETURN id;
 END
 $$;
@@ -68,7 +69,7 @@ CREATE FUNCTION vectorstore.api_append_file(p_key bytea, p_file text, p_part int
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
 BEGIN
     INSERT INTO vectorstore.file_parts (tenant_id, file_id, part, data)
     VALUES (tenant, vectorstore._api_file(p_file, tenant), p_part, p_data);
@@ -92,7 +93,7 @@ CREATE FUNCTION vectorstore.api_finish_file(p_key bytea, p_file text) RETURNS js
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     PERFORM vectorstore._measure_file(tenant, number);
@@ -120,7 +121,7 @@ CREATE FUNCTION vectorstore.api_list_files(p_key bytea, p_purpose text, p_limit 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     page_size integer := coalesce(p_limit, 10000);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     after_at timestamptz := CASE WHEN descending THEN 'infinity' ELSE '-infinity' END;
@@ -130,17 +131,20 @@ BEGIN
     PERFORM vectorstore._check_list(page_size, 10000, coalesce(p_order, 'desc'));
     IF p_after IS NOT NULL THEN
         SELECT f.created_at, f.file_id INTO after_at, after_id FROM vectorstore.files f
-        WHERE f.tenant_id = tenant AND f.file_id = vectorstore._id_number('file-', p_after) AND f.id = p_after;
+        WHERE f.tenant_id = tenant AND f.file_id = vectorstore._id_number('file-', p_after) AND f.id = p_after
+          AND vectorstore._file_in_scope(tenant, f.id, f.created_by);
         PERFORM vectorstore._check_cursors(p_after, NULL, false, after_id, 0::bigint);
     END IF;
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
@@ -153,7 +157,7 @@ CREATE FUNCTION vectorstore.api_get_file(p_key bytea, p_file text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
 BEGIN
     RETURN vectorstore._file_json(tenant, vectorstore._api_file(p_file, tenant));
 END
@@ -164,7 +168,7 @@ CREATE FUNCTION vectorstore.api_read_file(p_key bytea, p_file text) RETURNS json
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     RETURN (SELECT jsonb_build_object('id', f.id, 'filename', f.filename, 'bytes', f.bytes, 'parts', f.parts)
@@ -177,7 +181,7 @@ CREATE FUNCTION vectorstore.api_read_file_part(p_key bytea, p_file text, p_part 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     RETURN (SELECT p.data FROM vectorstore.file_parts p WHERE p.tenant_id = tenant AND p.file_id = number AND p.part = p_part);
@@ -189,9 +193,14 @@ CREATE FUNCTION vectorstore.api_delete_file(p_key bytea, p_file text) RETURNS js
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
+    IF vectorstore._scope() IS NOT NULL AND EXISTS (
+        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._caller_key()) THEN
+        -- It may be in stores that are none of the caller's.
+        PERFORM vectorstore._fail_forbidden();
+    END IF;
     PERFORM vectorstore._delete_files(ARRAY[tenant], ARRAY[number], ARRAY[p_file]);
     RETURN jsonb_build_object('id', p_file, 'object', 'file', 'deleted', true);
 END

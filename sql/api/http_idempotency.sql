@@ -1,4 +1,5 @@
--- Requests with an Idempotency-Key: the first one runs, the same again gets its answer.
+-- Requests with an Idempotency-Key: the first one runs, the same again gets its answer. A client is known by its key,
+-- not by the address that the credential holds, too.
 
 CREATE FUNCTION vectorstore.api_claim_request(p_key bytea, p_name text, p_digest bytea, p_lease bytea, p_seconds integer)
 RETURNS TABLE (state text, digest bytea, status integer, content_type text, body bytea)
@@ -6,19 +7,19 @@ RETURNS TABLE (state text, digest bytea, status integer, content_type text, body
 AS $$
 #variable_conflict use_column
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
     until CONSTANT timestamptz := clock_timestamp() + make_interval(secs => p_seconds);
     known record;
 BEGIN
     INSERT INTO vectorstore.idempotency_keys (tenant_id, key_hash, name, digest, lease, lease_until)
-    VALUES (tenant, p_key, p_name, p_digest, p_lease, until)
+    VALUES (tenant, substr(p_key, 1, 32), p_name, p_digest, p_lease, until)
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
         RETURN QUERY SELECT 'new', NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
         RETURN;
     END IF;
     SELECT k.* INTO known FROM vectorstore.idempotency_keys k
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name FOR UPDATE;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name FOR UPDATE;
     IF known.lease_until > clock_timestamp() OR known.tenant_id IS NULL THEN
         -- Somebody is at it, or has just given it up.
         RETURN QUERY SELECT CASE WHEN known.digest <> p_digest THEN 'other' ELSE 'busy' END, NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
@@ -28,7 +29,7 @@ BEGIN
         -- Forgotten, or left by a process that died before it changed anything.
         UPDATE vectorstore.idempotency_keys k
         SET digest = p_digest, lease = p_lease, lease_until = until, status = NULL, content_type = NULL, body = NULL, created_at = now()
-        WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name;
+        WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name;
         RETURN QUERY SELECT 'new', NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
     END IF;
 END
@@ -39,9 +40,11 @@ COMMENT ON FUNCTION vectorstore.api_claim_request(bytea, text, bytea, bytea, int
 CREATE FUNCTION vectorstore.api_renew_request(p_key bytea, p_name text, p_lease bytea, p_seconds integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     UPDATE vectorstore.idempotency_keys k SET lease_until = clock_timestamp() + make_interval(secs => p_seconds)
-    WHERE k.tenant_id = vectorstore._key_tenant(p_key) AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
     RETURN FOUND;
 END
 $$;
@@ -53,11 +56,13 @@ CREATE FUNCTION vectorstore.api_settle_request(
 ) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     UPDATE vectorstore.idempotency_keys k
     SET digest = p_digest, status = p_status, content_type = p_content_type, body = p_body,
         lease_until = CASE WHEN p_over THEN NULL ELSE k.lease_until END
-    WHERE k.tenant_id = vectorstore._key_tenant(p_key) AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
     IF NOT FOUND AND NOT p_over THEN
         PERFORM vectorstore._fail('23505', 'Another request with this Idempotency-Key has taken over.', 'idempotency_key_in_use', 'Idempotency-Key');
     END IF;
@@ -71,12 +76,12 @@ CREATE FUNCTION vectorstore.api_release_request(p_key bytea, p_name text, p_leas
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     DELETE FROM vectorstore.idempotency_keys k
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease AND k.body IS NULL;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease AND k.body IS NULL;
     UPDATE vectorstore.idempotency_keys k SET lease_until = NULL
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_release_request(bytea, text, bytea) IS 'Ends a request that failed: it may run again, unless it had an effect.';

@@ -7,13 +7,14 @@ CREATE FUNCTION vectorstore.api_search(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     positive integer := greatest(cardinality(p_queries), cardinality(p_embeddings)) - coalesce((p_options->>'negatives')::integer, 0);
     found record;
     answer jsonb;
 BEGIN
     PERFORM vectorstore._require_active(number);
+    p_options := vectorstore._restricted(p_options);
     IF greatest(cardinality(p_queries), cardinality(p_embeddings)) > 64 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''query'': array too long. Expected at most 64 queries.', 'array_above_max_length', 'query');
     END IF;
@@ -87,7 +88,7 @@ CREATE FUNCTION vectorstore.api_insert_embeddings(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     ids text[] := vectorstore._upsert(number, p_contents, NULL, p_embeddings, p_metadata);
     data jsonb;
 BEGIN

@@ -19,13 +19,14 @@ $$;
 COMMENT ON FUNCTION vectorstore._store_file_json(bigint, text) IS 'A file of a store as the HTTP API shows it; NULL when it is not attached.';
 
 -- The store's number, after checking that the file is attached.
-CREATE FUNCTION vectorstore._api_store_file(p_store_id bigint, p_store text, p_key bytea, p_file text) RETURNS bigint
+CREATE FUNCTION vectorstore._api_store_file(p_store_id bigint, p_store text, p_key bytea, p_access text, p_file text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, p_access));
 BEGIN
-    PERFORM FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file;
+    PERFORM FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file
+      AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     IF NOT FOUND THEN
         PERFORM vectorstore._fail_unknown('file-', p_file, 'file_id',
             format('No file found with id ''%s'' in vector store ''%s''.', vectorstore._shown(p_file), p_store));
@@ -33,7 +34,7 @@ BEGIN
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text) IS 'Number of the store that this file is attached to; P0002 when it is not.';
+COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text, text) IS 'Number of the store that this file is attached to; P0002 when it is not.';
 
 CREATE FUNCTION vectorstore.api_attach_file(
     p_store_id bigint, p_store text, p_key bytea, p_file text, p_attributes jsonb, p_chunking jsonb, p_models text[],
@@ -42,7 +43,7 @@ CREATE FUNCTION vectorstore.api_attach_file(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     job jsonb;
 BEGIN
@@ -85,20 +86,22 @@ BEGIN
             vectorstore._shown(p_filter)), 'invalid_value', 'filter');
     END IF;
     IF low IS NOT NULL THEN
-        SELECT f.created_at, f.id INTO low_at, low_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = low;
+        SELECT f.created_at, f.id INTO low_at, low_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = low AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     END IF;
     IF high IS NOT NULL THEN
-        SELECT f.created_at, f.id INTO high_at, high_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = high;
+        SELECT f.created_at, f.id INTO high_at, high_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = high AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
                       WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
+                        AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at DESC, f.id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
                       WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
+                        AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at, f.id LIMIT page_size + 1);
     END IF;
@@ -113,7 +116,7 @@ CREATE FUNCTION vectorstore.api_list_store_files(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._list_store_files(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)),
+    RETURN vectorstore._list_store_files(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search')),
         NULL, p_limit, p_order, p_after, p_before, p_filter);
 END
 $$;
@@ -124,7 +127,7 @@ CREATE FUNCTION vectorstore.api_get_store_file(p_store_id bigint, p_store text, 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._store_file_json(vectorstore._api_store_file(p_store_id, p_store, p_key, p_file), p_file);
+    RETURN vectorstore._store_file_json(vectorstore._api_store_file(p_store_id, p_store, p_key, 'search', p_file), p_file);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_store_file(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}.';
@@ -133,7 +136,7 @@ CREATE FUNCTION vectorstore.api_update_store_file(p_store_id bigint, p_store tex
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'write', p_file);
     checked jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
 BEGIN
     PERFORM vectorstore._require_active(number);
@@ -150,7 +153,7 @@ CREATE FUNCTION vectorstore.api_delete_store_file(p_store_id bigint, p_store tex
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'write', p_file);
 BEGIN
     PERFORM vectorstore._detach(ARRAY[number], ARRAY[p_file]);
     PERFORM vectorstore._touch_active(number);
@@ -163,7 +166,7 @@ CREATE FUNCTION vectorstore.api_store_file_content(p_store_id bigint, p_store te
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'search', p_file);
 BEGIN
     -- The pages of a PDF and the slides of a presentation are set off by form feeds; in any other file they are text.
     RETURN (SELECT jsonb_build_object('object', 'vector_store.file_content.page',

@@ -80,7 +80,7 @@ CREATE FUNCTION vectorstore.api_create_vector_store(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'create');
     -- Made by a statement of its own: the next one sees it.
     number bigint := vectorstore._create_store(
         tenant, p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL,
@@ -101,7 +101,8 @@ CREATE FUNCTION vectorstore.api_list_vector_stores(p_key bytea, p_limit integer,
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
+    scope bigint[] := vectorstore._scope();
     page_size integer := coalesce(p_limit, 20);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
@@ -116,21 +117,25 @@ BEGIN
     PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
     IF low IS NOT NULL THEN
         SELECT s.created_at, s.store_id INTO low_at, low_id FROM vectorstore.stores s
-        WHERE s.store_id = vectorstore._id_number('vs_', low) AND s.id = low AND s.tenant_id = tenant;
+        WHERE s.store_id = vectorstore._id_number('vs_', low) AND s.id = low AND s.tenant_id = tenant
+          AND (scope IS NULL OR s.store_id = ANY (scope));
     END IF;
     IF high IS NOT NULL THEN
         SELECT s.created_at, s.store_id INTO high_at, high_id FROM vectorstore.stores s
-        WHERE s.store_id = vectorstore._id_number('vs_', high) AND s.id = high AND s.tenant_id = tenant;
+        WHERE s.store_id = vectorstore._id_number('vs_', high) AND s.id = high AND s.tenant_id = tenant
+          AND (scope IS NULL OR s.store_id = ANY (scope));
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._store_json(s.store_id) FROM vectorstore.stores s
-                      WHERE s.tenant_id = tenant AND (s.created_at, s.store_id) > (low_at, low_id)
+                      WHERE s.tenant_id = tenant AND (scope IS NULL OR s.store_id = ANY (scope))
+                        AND (s.created_at, s.store_id) > (low_at, low_id)
                         AND (s.created_at, s.store_id) < (high_at, high_id)
                       ORDER BY s.created_at DESC, s.store_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._store_json(s.store_id) FROM vectorstore.stores s
-                      WHERE s.tenant_id = tenant AND (s.created_at, s.store_id) > (low_at, low_id)
+                      WHERE s.tenant_id = tenant AND (scope IS NULL OR s.store_id = ANY (scope))
+                        AND (s.created_at, s.store_id) > (low_at, low_id)
                         AND (s.created_at, s.store_id) < (high_at, high_id)
                       ORDER BY s.created_at, s.store_id LIMIT page_size + 1);
     END IF;
@@ -143,7 +148,7 @@ CREATE FUNCTION vectorstore.api_get_vector_store(p_store_id bigint, p_store text
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._store_json(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)));
+    RETURN vectorstore._store_json(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search')));
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_vector_store(bigint, text, bytea) IS 'GET /vector_stores/{id}.';
@@ -152,7 +157,7 @@ CREATE FUNCTION vectorstore.api_update_vector_store(p_store_id bigint, p_store t
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._update_store(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_changes);
+    PERFORM vectorstore._update_store(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write')), p_changes);
     RETURN vectorstore._store_json(p_store_id);
 END
 $$;
@@ -162,7 +167,7 @@ CREATE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint, p_store t
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_mode);
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write')), p_mode);
     RETURN jsonb_build_object('id', p_store, 'object', 'vector_store.deleted', 'deleted', true);
 END
 $$;

@@ -26,10 +26,12 @@ DECLARE
 BEGIN
     IF p_ending THEN
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
-        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload FOR UPDATE;
+        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR UPDATE;
     ELSE
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
-        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload FOR KEY SHARE;
+        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR KEY SHARE;
     END IF;
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('upload_', p_upload, 'upload_id', format('No such Upload object: %s', vectorstore._shown(p_upload)));
@@ -59,15 +61,16 @@ CREATE FUNCTION vectorstore.api_create_upload(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := nextval('vectorstore.uploads_upload_id_seq');
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     IF p_bytes IS NULL OR p_bytes NOT BETWEEN 0 AND 8589934592 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''bytes'': expected a value from 0 to 8589934592.', 'invalid_value', 'bytes');
     END IF;
-    INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds);
+    INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds, created_by) OVERRIDING SYSTEM VALUE
+    VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds,
+            vectorstore._caller_key());
     RETURN vectorstore._upload_json(tenant, number);
 END
 $$;
@@ -77,14 +80,14 @@ CREATE FUNCTION vectorstore.api_begin_upload_part(p_key bytea, p_upload text) RE
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, false);
     number bigint := nextval('vectorstore.files_file_id_seq');
     part_id text := vectorstore._new_id('part_', number);
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id) OVERRIDING SYSTEM VALUE
-    SELECT tenant, number, part_id, u.filename, u.purpose, upload FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id, created_by) OVERRIDING SYSTEM VALUE
+    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._caller_key() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     RETURN part_id;
 END
 $$;
@@ -97,7 +100,8 @@ DECLARE
     number bigint;
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
-    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part;
+    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part
+      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._caller_key());
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('part_', p_part, 'part_ids', format('No such UploadPart object: %s', vectorstore._shown(p_part)));
     END IF;
@@ -110,7 +114,7 @@ CREATE FUNCTION vectorstore.api_append_upload_part(p_key bytea, p_part text, p_p
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
 BEGIN
     INSERT INTO vectorstore.file_parts (tenant_id, file_id, part, data)
     VALUES (tenant, vectorstore._upload_part(p_part, tenant), p_piece, p_data);
@@ -122,7 +126,7 @@ CREATE FUNCTION vectorstore.api_finish_upload_part(p_key bytea, p_part text) RET
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._upload_part(p_part, tenant);
     body jsonb;
 BEGIN
@@ -182,7 +186,7 @@ CREATE FUNCTION vectorstore.api_read_upload(p_key bytea, p_upload text, p_part_i
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, false);
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
@@ -196,7 +200,7 @@ CREATE FUNCTION vectorstore.api_read_upload_piece(p_key bytea, p_part text, p_pi
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._upload_part(p_part, tenant);
 BEGIN
     RETURN (SELECT p.data FROM vectorstore.file_parts p WHERE p.tenant_id = tenant AND p.file_id = number AND p.part = p_piece);
@@ -208,7 +212,7 @@ CREATE FUNCTION vectorstore.api_complete_upload(p_key bytea, p_upload text, p_pa
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, true);
     wanted bigint;
     total bigint;
@@ -220,10 +224,10 @@ BEGIN
     IF total <> wanted THEN
         PERFORM vectorstore._fail('22023', format('The parts have %s bytes, but the upload was created for %s bytes.', total, wanted), 'invalid_value', 'part_ids');
     END IF;
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at) OVERRIDING SYSTEM VALUE
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at, created_by) OVERRIDING SYSTEM VALUE
     SELECT tenant, number, vectorstore._new_id('file-', number), u.filename, u.purpose, u.bytes,
            (SELECT coalesce(sum(p.parts), 0) FROM vectorstore._parts_in_order(tenant, upload, p_part_ids) p),
-           now() + make_interval(secs => u.file_expires_seconds)
+           now() + make_interval(secs => u.file_expires_seconds), vectorstore._caller_key()
     FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     -- Only the numbers are written: the bytes stay where they are.
     UPDATE vectorstore.file_parts d SET file_id = number, part = p.before + d.part
@@ -244,7 +248,7 @@ CREATE FUNCTION vectorstore.api_cancel_upload(p_key bytea, p_upload text) RETURN
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, true);
     state text := vectorstore._upload_json(tenant, upload)->>'status';
 BEGIN

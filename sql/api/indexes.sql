@@ -78,7 +78,7 @@ CREATE FUNCTION @extschema@.vs_set_index(store text, index text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._set_index(vectorstore._store(store), index);
+    PERFORM vectorstore._set_index(vectorstore._store(store, 'write'), index);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_index(text, text) IS

@@ -228,7 +228,7 @@ CREATE FUNCTION @extschema@.vs_merge(store text, OUT segments bigint, OUT packed
 AS $$
 BEGIN
     SELECT m.segments, m.packed, m.removed INTO segments, packed, removed
-    FROM vectorstore._merge(vectorstore._store(store), true) m;
+    FROM vectorstore._merge(vectorstore._store(store, 'write'), true) m;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_merge(text) IS
@@ -239,7 +239,7 @@ CREATE FUNCTION @extschema@.vs_rebuild(store text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     ids bigint[];
     noted bigint;
 BEGIN

@@ -53,7 +53,7 @@ BEGIN
     END IF;
     FOR request IN
         SELECT coalesce(k.tenant_id, 0) AS tenant, coalesce(s.store_id, 0) AS store,
-               coalesce(vectorstore._key_number(k.key_hash), 0) AS key, n.operation, n.calls, n.errors, n.microseconds
+               coalesce(k.key, 0) AS key, n.operation, n.calls, n.errors, n.microseconds
         FROM unnest(p_keys, p_stores, p_operations, p_calls, p_errors, p_microseconds) n(key, store, operation, calls, errors, microseconds)
         LEFT JOIN vectorstore.api_keys k ON k.key_hash = substr(n.key, 1, 32)
             AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())

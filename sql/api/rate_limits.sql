@@ -1,4 +1,4 @@
--- Rate limits: who may do how much. They are enforced in _open_key's C call; here they are set and shown.
+-- Rate limits: who may do how much. They are enforced by _open_key; here they are set and shown.
 
 CREATE TYPE vectorstore.rate_limit_row AS (
     scope text, key_id text, key_name text, requests_per_second bigint, requests_burst bigint, requests_per_minute bigint,
@@ -40,60 +40,72 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._set_rate_limit(bigint, bigint, bigint, bigint, bigint, bigint, boolean) IS 'Sets a row of rate_limits; 55000 when vectorstore is not preloaded, 22023 for a limit out of range.';
 
--- Number of a key by its id.
-CREATE FUNCTION vectorstore._limited_key(p_tenant bigint, p_key_id text, p_param text) RETURNS bigint
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- Whose limits are meant: a key's, by its id, those of the caller's tenant, or with 'default' those of all.
+CREATE FUNCTION vectorstore._limits_owner(p_tenant bigint, p_scope text, p_key_id text, p_param text, OUT tenant bigint, OUT number bigint)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    number bigint;
 BEGIN
-    SELECT vectorstore._key_number(k.key_hash) INTO number FROM vectorstore.api_keys k WHERE k.tenant_id = p_tenant AND k.key_id = p_key_id;
-    IF NOT FOUND THEN
-        PERFORM vectorstore._fail('P0002', format('No API key found with id ''%s''.', vectorstore._shown(p_key_id)), NULL, p_param);
+    tenant := p_tenant;
+    number := 0;
+    IF p_scope NOT IN ('key', 'tenant', 'default') THEN
+        PERFORM vectorstore._fail('22023', 'Invalid value for ''scope''. Supported values are: ''key'', ''tenant'' and ''default''.', 'invalid_value', 'scope');
+    ELSIF (p_scope = 'key') <> (p_key_id IS NOT NULL) THEN
+        PERFORM vectorstore._fail('22023', format('Limits of the scope ''key'' need ''%s'', and no others have one.', p_param), 'invalid_value', p_param);
+    ELSIF p_scope = 'key' THEN
+        number := vectorstore._find_key(p_tenant, p_key_id);
+    ELSIF p_scope = 'default' THEN
+        PERFORM vectorstore._require_access('operator');
+        tenant := 0;
     END IF;
-    RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._limited_key(bigint, text, text) IS 'Number of a tenant''s API key; P0002 for an unknown one.';
+COMMENT ON FUNCTION vectorstore._limits_owner(bigint, text, text, text) IS 'Tenant and key of a row of rate_limits; P0002 for an unknown key, 22023 for another scope, 42501 for the scope default unless an operator asks.';
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_set_rate_limit(
     key text DEFAULT NULL, requests_per_second bigint DEFAULT NULL, requests_burst bigint DEFAULT NULL,
-    requests_per_minute bigint DEFAULT NULL, tokens_per_minute bigint DEFAULT NULL, dry_run boolean DEFAULT false
+    requests_per_minute bigint DEFAULT NULL, tokens_per_minute bigint DEFAULT NULL, dry_run boolean DEFAULT false, scope text DEFAULT NULL
 ) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._current_tenant();
+    own bigint := vectorstore._admin_tenant(NULL);
+    owner record := vectorstore._limits_owner(own, coalesce(scope, CASE WHEN key IS NULL THEN 'tenant' ELSE 'key' END), key, 'key');
 BEGIN
-    PERFORM vectorstore._set_rate_limit(tenant, CASE WHEN key IS NULL THEN 0 ELSE vectorstore._limited_key(tenant, key, 'key') END,
+    PERFORM vectorstore._set_rate_limit(owner.tenant, owner.number,
         requests_per_second, requests_burst, requests_per_minute, tokens_per_minute, dry_run);
+    PERFORM vectorstore._audit(own, 'rate_limit.set', coalesce(key, scope, 'tenant'), jsonb_build_object('requests_per_second', requests_per_second,
+        'requests_burst', requests_burst, 'requests_per_minute', requests_per_minute, 'tokens_per_minute', tokens_per_minute, 'dry_run', dry_run));
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_set_rate_limit(text, bigint, bigint, bigint, bigint, boolean) IS
-    'Limits an API key (by its id), or without one every key of the caller''s tenant that has no limits of its own. NULL limits nothing; requests_burst is how many may come at once, and requests_per_second unless it is given. dry_run only logs and counts. 55000 when vectorstore is not preloaded, P0002 for an unknown key, 22023 for a limit out of range.';
+COMMENT ON FUNCTION @extschema@.vs_set_rate_limit(text, bigint, bigint, bigint, bigint, boolean, text) IS
+    'Limits an API key (by its id), or without one every key of the caller''s tenant that has no limits of its own; with scope default every key of a tenant without any. NULL limits nothing; requests_burst is how many may come at once, and requests_per_second unless it is given. dry_run only logs and counts. For administrators of the tenant, scope default for operators. 55000 when vectorstore is not preloaded, P0002 for an unknown key, 22023 for a limit out of range, 42501 for others.';
 
 -- API: public
-CREATE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL, scope text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._current_tenant();
+    own bigint := vectorstore._admin_tenant(NULL);
+    owner record := vectorstore._limits_owner(own, coalesce(scope, CASE WHEN key IS NULL THEN 'tenant' ELSE 'key' END), key, 'key');
 BEGIN
-    DELETE FROM vectorstore.rate_limits l
-    WHERE l.tenant_id = tenant AND l.api_key = CASE WHEN key IS NULL THEN 0 ELSE vectorstore._limited_key(tenant, key, 'key') END;
-    RETURN FOUND;
+    DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner.tenant AND l.api_key = owner.number;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(own, 'rate_limit.dropped', coalesce(key, scope, 'tenant'));
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_drop_rate_limit(text) IS
-    'Takes the limits of an API key away, or without one those of the tenant: then the tenant''s, or the installation''s, hold. False when there were none; P0002 for an unknown key.';
+COMMENT ON FUNCTION @extschema@.vs_drop_rate_limit(text, text) IS
+    'Takes the limits of an API key away, or without one those of the tenant, or with scope default those of all: then the next wider ones hold. False when there were none. For administrators of the tenant, scope default for operators; P0002 for an unknown key, 42501 for others.';
 
 -- Tokens that the proxy is about to embed. On its own this is a request; with api_uncounted() a part of one.
 CREATE FUNCTION vectorstore.api_charge_tokens(p_key bytea, p_tokens bigint) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     PERFORM vectorstore._charge_tokens(p_tokens);
     RETURN true;
@@ -123,7 +135,7 @@ BEGIN
     SELECT CASE WHEN l.tenant_id = 0 THEN 'default' WHEN l.api_key = 0 THEN 'tenant' ELSE 'key' END, k.key_id, k.name, l.requests_per_second,
            coalesce(l.requests_burst, l.requests_per_second), l.requests_per_minute, l.tokens_per_minute, l.dry_run, l.updated_at
     FROM vectorstore.rate_limits l
-    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = l.tenant_id AND vectorstore._key_number(k.key_hash) = l.api_key
+    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = l.tenant_id AND k.key = l.api_key
     WHERE l.tenant_id IN (0, p_tenant) AND (l.api_key = 0 OR k.key_id IS NOT NULL)
     ORDER BY l.tenant_id, l.api_key = 0 DESC, k.key_id;
 END
@@ -131,11 +143,11 @@ $$;
 COMMENT ON FUNCTION vectorstore._rate_limits(bigint) IS 'Limits of all, of a tenant, and of its keys.';
 
 CREATE FUNCTION vectorstore.api_list_rate_limits(p_key bytea) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN vectorstore._list_json(
-        ARRAY(SELECT vectorstore._rate_limit_json(l) FROM vectorstore._rate_limits(vectorstore._key_tenant(p_key)) l), 2147483647)
+        ARRAY(SELECT vectorstore._rate_limit_json(l) FROM vectorstore._rate_limits(vectorstore._open_key(p_key, 'admin')) l), 2147483647)
         || jsonb_build_object('first_id', NULL, 'last_id', NULL);
 END
 $$;
@@ -148,26 +160,20 @@ CREATE FUNCTION vectorstore.api_set_rate_limit(
 AS $$
 DECLARE
     wanted text := coalesce(p_scope, CASE WHEN p_api_key_id IS NULL THEN 'tenant' ELSE 'key' END);
-    tenant bigint := vectorstore._key_tenant(p_key);
-    owner bigint;
-    number bigint := 0;
+    own bigint := vectorstore._open_key(p_key, 'admin');
+    owner record := vectorstore._limits_owner(own, wanted, p_api_key_id, 'api_key_id');
     body jsonb;
 BEGIN
-    IF wanted NOT IN ('key', 'tenant', 'default') THEN
-        PERFORM vectorstore._fail('22023', 'Invalid value for ''scope''. Supported values are: ''key'', ''tenant'' and ''default''.', 'invalid_value', 'scope');
-    ELSIF (wanted = 'key') <> (p_api_key_id IS NOT NULL) THEN
-        PERFORM vectorstore._fail('22023', 'Limits of the scope ''key'' need an ''api_key_id'', and no others have one.', 'invalid_value', 'api_key_id');
-    ELSIF wanted = 'key' THEN
-        number := vectorstore._limited_key(tenant, p_api_key_id, 'api_key_id');
-    END IF;
-    owner := CASE wanted WHEN 'default' THEN 0 ELSE tenant END;
     IF coalesce(p_inherit, false) THEN
-        DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner AND l.api_key = number;
-        RETURN jsonb_build_object('object', 'rate_limit.deleted', 'scope', wanted, 'api_key_id', p_api_key_id, 'deleted', FOUND);
+        DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner.tenant AND l.api_key = owner.number;
+        body := jsonb_build_object('object', 'rate_limit.deleted', 'scope', wanted, 'api_key_id', p_api_key_id, 'deleted', FOUND);
+        PERFORM vectorstore._audit(own, 'rate_limit.dropped', coalesce(p_api_key_id, wanted));
+        RETURN body;
     END IF;
-    PERFORM vectorstore._set_rate_limit(owner, number, p_second, p_burst, p_minute, p_tokens, p_dry_run);
-    SELECT vectorstore._rate_limit_json(l) INTO body FROM vectorstore._rate_limits(tenant) l
+    PERFORM vectorstore._set_rate_limit(owner.tenant, owner.number, p_second, p_burst, p_minute, p_tokens, p_dry_run);
+    SELECT vectorstore._rate_limit_json(l) INTO body FROM vectorstore._rate_limits(own) l
     WHERE l.scope = wanted AND l.key_id IS NOT DISTINCT FROM p_api_key_id;
+    PERFORM vectorstore._audit(own, 'rate_limit.set', coalesce(p_api_key_id, wanted), body - 'object' - 'scope' - 'api_key_id' - 'updated_at');
     RETURN body;
 END
 $$;

@@ -96,6 +96,9 @@ BEGIN
             microseconds = t.microseconds + excluded.microseconds, created = t.created + excluded.created,
             deleted = t.deleted + excluded.deleted, bytes = t.bytes + excluded.bytes,
             buckets = vectorstore._add_buckets(t.buckets, excluded.buckets), used_at = excluded.used_at
+    ), keys AS (
+        UPDATE vectorstore.api_keys a SET last_used_at = moment
+        FROM (SELECT DISTINCT k.api_key FROM known k WHERE k.calls > 0 AND k.api_key <> 0) u WHERE a.key = u.api_key
     )
     SELECT count(*) INTO flushed FROM known;
     RETURN flushed;
@@ -161,10 +164,12 @@ AS $$
 DECLARE
     tenant bigint := vectorstore._current_tenant();
 BEGIN
+    PERFORM vectorstore._require_access('admin');
     PERFORM vectorstore._stat_flush();
     DELETE FROM vectorstore.usage_totals t WHERE t.tenant_id = tenant;
+    PERFORM vectorstore._audit(tenant, 'statistics.reset', '');
     RETURN clock_timestamp();
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_stat_reset() IS
-    'Sets what vs_stat_requests, vs_stat_stores and vs_stat_keys show of the caller''s tenant to zero; usage_logs and vs_stats keep what they have. Returns the time. 55000 when vectorstore is not preloaded.';
+    'Sets what vs_stat_requests, vs_stat_stores and vs_stat_keys show of the caller''s tenant to zero; usage_logs and vs_stats keep what they have. Returns the time. For administrators of the tenant; 55000 when vectorstore is not preloaded.';

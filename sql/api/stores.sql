@@ -189,6 +189,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.vs_install();
     tenant := vectorstore._current_tenant();
+    PERFORM vectorstore._require_access('write');
     PERFORM vectorstore._claim_name(tenant, name);
     number := vectorstore._create_store(tenant, name, description, metadata, expires_after_days, embedding_model, dimensions, language);
     IF index IS DISTINCT FROM 'segments' THEN
@@ -208,7 +209,7 @@ CREATE FUNCTION @extschema@.vs_update_store(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
 BEGIN
     IF name <> '' THEN
         PERFORM vectorstore._claim_name(vectorstore._current_tenant(), name, number);
@@ -243,7 +244,7 @@ CREATE FUNCTION @extschema@.vs_delete_store(store text, mode text DEFAULT 'casca
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store), mode);
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store, 'write'), mode);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS

@@ -133,7 +133,7 @@ CREATE FUNCTION vectorstore.api_store_stats(p_store_id bigint, p_store text, p_k
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     store bigint := vectorstore._api_store(p_store_id, p_store, tenant);
 BEGIN
     RETURN jsonb_build_object('object', 'vector_store.stats', 'vector_store_id', p_store)
@@ -146,7 +146,7 @@ CREATE FUNCTION vectorstore.api_stats(p_key bytea, p_range text, p_bucket text) 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN jsonb_build_object('object', 'stats') || vectorstore._stats_json(vectorstore._key_tenant(p_key), NULL, p_range, p_bucket);
+    RETURN jsonb_build_object('object', 'stats') || vectorstore._stats_json(vectorstore._open_key(p_key, 'admin'), NULL, p_range, p_bucket);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_stats(bytea, text, text) IS 'GET /stats?range=daily|weekly|monthly|all&bucket=minute|hour|day|month.';
@@ -163,6 +163,9 @@ DECLARE
     number bigint := CASE WHEN store IS NOT NULL THEN vectorstore._store(store) END;
     span record;
 BEGIN
+    IF store IS NULL AND tenant IS NOT NULL THEN
+        PERFORM vectorstore._require_access('admin');
+    END IF;
     SELECT * INTO span FROM vectorstore._usage_window(range, vs_stats.bucket);
     RETURN QUERY
     SELECT u.began_at, sum(u.calls)::bigint, coalesce(sum(u.calls) FILTER (WHERE u.operation = 'search_vector_store'), 0)::bigint, sum(u.errors)::bigint,
@@ -174,4 +177,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
-    'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. 22023 for another range or bucket, P0002 for an unknown store.';
+    'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. Those of a tenant are for its administrators: 42501 for others. 22023 for another range or bucket, P0002 for an unknown store.';

@@ -16,8 +16,12 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_requests,_stat_stores,_my_rate_limits}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_tenants,_api_keys,_audit_log,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
+            -- What is left concerns all tenants.
+            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire}') THEN
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_user', member.signature);
+            END IF;
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_app', member.signature);
         END IF;
@@ -25,12 +29,16 @@ BEGIN
 END
 $grants$;
 ALTER TYPE vectorstore.search_hit OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stores OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_indexes OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.usage_row OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.usage_bucket OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.rate_limit_row OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_rate_limits OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_requests OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_stores OWNER TO vectorstore_owner;
-GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes, @extschema@.vs_stat_requests, @extschema@.vs_stat_stores, @extschema@.vs_rate_limits TO vectorstore_admin;
+DO $views$
+DECLARE
+    view pg_catalog.text;
+BEGIN
+    FOREACH view IN ARRAY ARRAY['vs_stores', 'vs_stat_indexes', 'vs_tenants', 'vs_api_keys', 'vs_audit_log', 'vs_stat_requests', 'vs_stat_stores', 'vs_stat_keys', 'vs_rate_limits'] LOOP
+        EXECUTE pg_catalog.format('ALTER VIEW @extschema@.%I OWNER TO vectorstore_owner', view);
+        EXECUTE pg_catalog.format('GRANT SELECT ON @extschema@.%I TO vectorstore_admin, vectorstore_user', view);
+    END LOOP;
+END
+$views$;

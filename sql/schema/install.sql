@@ -48,6 +48,9 @@ BEGIN
     IF vectorstore._schema_version() < 6 THEN
         PERFORM vectorstore._migrate_0006();
     END IF;
+    IF vectorstore._schema_version() < 7 THEN
+        PERFORM vectorstore._migrate_0007();
+    END IF;
     IF vectorstore._schema_version() < 8 THEN
         PERFORM vectorstore._migrate_0008();
     END IF;

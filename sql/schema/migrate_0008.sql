@@ -3,6 +3,8 @@
 CREATE FUNCTION vectorstore._migrate_0008() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $migrate$
+DECLARE
+    target text;
 BEGIN
     CREATE TABLE vectorstore.usage_logs (
         tenant_id bigint NOT NULL,
@@ -84,10 +86,10 @@ BEGIN
         PRIMARY KEY (tenant_id, api_key)
     );
 
-    ALTER TABLE vectorstore.usage_logs ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.usage_rollups ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.usage_totals ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.rate_limits ENABLE ROW LEVEL SECURITY;
+    FOREACH target IN ARRAY ARRAY['usage_logs', 'usage_rollups', 'usage_totals', 'rate_limits'] LOOP
+        EXECUTE format('ALTER TABLE vectorstore.%I ENABLE ROW LEVEL SECURITY', target);
+        EXECUTE format('CREATE POLICY tenant ON vectorstore.%I USING (tenant_id = (SELECT vectorstore.current_tenant()))', target);
+    END LOOP;
 
     COMMENT ON TABLE vectorstore.usage_logs IS 'What was called: a row a flush for each store, API key and operation. A partition a day (UTC), made ahead and dropped after vectorstore.usage_log_retention days.';
     COMMENT ON COLUMN vectorstore.usage_logs.logged_at IS 'When it was flushed: at most one flush interval after the calls.';

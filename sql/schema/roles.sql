@@ -6,7 +6,7 @@ DO $roles$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['vectorstore_owner', 'vectorstore_admin', 'vectorstore_app'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['vectorstore_owner', 'vectorstore_admin', 'vectorstore_user', 'vectorstore_app'] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) wanted) THEN
             BEGIN
                 EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
@@ -23,6 +23,8 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'The role must be neither superuser, nor BYPASSRLS, nor CREATEROLE.';
     END IF;
+    -- Whoever is given a tenant becomes a member; the functions that do it belong to the owner.
+    GRANT vectorstore_user TO vectorstore_owner WITH ADMIN OPTION;
 END
 $roles$;
 
@@ -51,6 +53,6 @@ END
 $schema$;
 COMMENT ON SCHEMA vectorstore IS 'Data and internals of the extension vectorstore. SQL users call vs_*; the HTTP proxy calls api_*.';
 GRANT USAGE, CREATE ON SCHEMA vectorstore TO vectorstore_owner;
-GRANT USAGE ON SCHEMA vectorstore TO vectorstore_admin, vectorstore_app;
-GRANT USAGE ON SCHEMA @extschema@ TO vectorstore_owner, vectorstore_admin;
-GRANT USAGE ON SCHEMA @extschema:vector@ TO vectorstore_owner, vectorstore_admin, vectorstore_app;
+GRANT USAGE ON SCHEMA vectorstore TO vectorstore_admin, vectorstore_user, vectorstore_app;
+GRANT USAGE ON SCHEMA @extschema@ TO vectorstore_owner, vectorstore_admin, vectorstore_user;
+GRANT USAGE ON SCHEMA @extschema:vector@ TO vectorstore_owner, vectorstore_admin, vectorstore_user, vectorstore_app;

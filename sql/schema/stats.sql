@@ -30,12 +30,6 @@ CREATE FUNCTION vectorstore._stat_note(
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, microseconds bigint
 ) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
-CREATE FUNCTION vectorstore._note_caller(tenant_id bigint, store_id bigint, api_key bigint) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_caller_wrapper';
-COMMENT ON FUNCTION vectorstore._note_caller(bigint, bigint, bigint) IS 'Says whose call is in progress, and which store it is about.';
-CREATE FUNCTION vectorstore._note_store(store_id bigint) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_store_wrapper';
-COMMENT ON FUNCTION vectorstore._note_store(bigint) IS 'Says which store the call in progress is about.';
 CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';

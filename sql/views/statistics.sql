@@ -76,3 +76,40 @@ COMMENT ON COLUMN @extschema@.vs_stat_stores.usage_bytes IS 'Bytes in use now: c
 COMMENT ON COLUMN @extschema@.vs_stat_stores.mean_ms IS 'Mean time of a call in the database, in milliseconds.';
 COMMENT ON COLUMN @extschema@.vs_stat_stores.p95_ms IS 'Time below which 95 of 100 calls took.';
 COMMENT ON COLUMN @extschema@.vs_stat_stores.last_used_at IS 'Flush with the last call; NULL for none.';
+
+CREATE FUNCTION vectorstore._stat_keys()
+RETURNS TABLE (
+    key_id text, name text, requests bigint, searches bigint, errors bigint, rate_limited bigint, would_limit bigint, tokens bigint,
+    mean_ms double precision, p95_ms double precision, last_used_at timestamptz
+)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+BEGIN
+    IF tenant IS NOT NULL AND vectorstore._has_access('admin') THEN
+        RETURN QUERY
+        SELECT k.key_id, k.name, coalesce(sum(t.calls), 0)::bigint, coalesce(sum(t.calls) FILTER (WHERE t.operation = 'search_vector_store'), 0)::bigint,
+               coalesce(sum(t.errors), 0)::bigint, coalesce(sum(t.limited), 0)::bigint, coalesce(sum(t.would_limit), 0)::bigint, coalesce(sum(t.tokens), 0)::bigint,
+               vectorstore._mean_milliseconds(sum(t.calls)::bigint, sum(t.microseconds)::bigint), vectorstore._milliseconds(vectorstore._sum_buckets(t.buckets), 0.95),
+               greatest(k.last_used_at, max(t.used_at) FILTER (WHERE t.calls > 0))
+        FROM vectorstore.api_keys k LEFT JOIN vectorstore._stat_totals(tenant) t ON t.api_key = k.key
+        WHERE k.tenant_id = tenant GROUP BY k.key, k.key_id, k.name, k.last_used_at;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._stat_keys() IS 'Rows of vs_stat_keys.';
+
+CREATE VIEW @extschema@.vs_stat_keys AS SELECT * FROM vectorstore._stat_keys();
+COMMENT ON VIEW @extschema@.vs_stat_keys IS 'Requests of each API key of the caller''s tenant since vs_stat_reset(), for its administrators.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.key_id IS 'Id of the API key, key_...';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.name IS 'Name of the API key.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.requests IS 'Number of requests, whatever came of them.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.searches IS 'Those that are searches.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.errors IS 'Requests that ended in an error.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.rate_limited IS 'Errors that are refusals of a rate limit.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.would_limit IS 'Requests that a rate limit in dry run would have refused.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.tokens IS 'Tokens that the proxy embedded.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.mean_ms IS 'Mean time of a request in the database, in milliseconds.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.p95_ms IS 'Time below which 95 of 100 requests took.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.last_used_at IS 'Flush with the last request; NULL for none.';

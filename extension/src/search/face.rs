@@ -6,6 +6,7 @@ use super::{Row, find};
 use crate::catalog::{self, StoreRow};
 use crate::datum::{RawDatum, VectorArg, vectors};
 use crate::error::Error;
+use crate::principal;
 use pgrx::datum::Array;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -120,6 +121,7 @@ fn append<'a>(
 /// The store with this id or name.
 fn resolve(store: Option<&str>) -> Result<StoreRow, Error> {
     if let Some(Ok(Some(row))) = store.map(catalog::find_store) {
+        principal::note_store(row.store_id);
         return Ok(row);
     }
     // Not found, or not alone with its name: the SQL function says which.

@@ -4,7 +4,8 @@
 use super::shared::shared;
 use crate::{gucs, worker};
 use pgrx::bgworkers::{
-    BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, DynamicBackgroundWorker, SignalWakeFlags,
+    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime,
+    DynamicBackgroundWorker, SignalWakeFlags,
 };
 use pgrx::prelude::*;
 use std::collections::HashMap;
@@ -51,8 +52,7 @@ fn flush_all(failures: &mut HashMap<u32, u8>) {
     for database in waiting {
         shared.connected().store(0, Relaxed);
         let Some(worker) = start(database) else { continue };
-        if worker.wait_for_shutdown().is_err() {
-            // The server ends.
+        if !wait(&worker) {
             return;
         }
         if shared.connected().load(Relaxed) == u64::from(database) {
@@ -67,6 +67,17 @@ fn flush_all(failures: &mut HashMap<u32, u8>) {
         }
     }
     shared.tidy(&gone);
+}
+
+/// Waits until a worker has ended; false when the server ends. A process without a database is not told when one does: it has to ask.
+fn wait(worker: &DynamicBackgroundWorker) -> bool {
+    const PAUSE: Duration = Duration::from_millis(20);
+    while matches!(worker.pid(), Ok(_) | Err(BackgroundWorkerStatus::NotYetStarted)) {
+        if !BackgroundWorker::wait_latch(Some(PAUSE)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Without a free place for a worker, the next round tries again.

@@ -146,7 +146,9 @@ fn end(failed: bool) {
     } else if call.delta.0.iter().all(|value| *value == 0) {
         return;
     }
-    let who = super::caller();
+    // A key that is not valid is nobody's, even if it once was somebody's.
+    let nobody = failed && code == PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION as i32;
+    let who = if nobody { super::Caller::default() } else { super::caller() };
     count(shared, who, call.function.operation.name, &call.delta);
 }
 
@@ -174,9 +176,11 @@ pub fn add(counter: Counter, by: i64) {
     });
 }
 
-/// Whether the call in progress is charged to rate limits.
-pub fn charges() -> bool {
-    CALL.with_borrow(|call| call.as_ref().is_some_and(|call| call.function.operation.charges))
+/// Whether the call in progress is still to be charged to rate limits: once, however often it asks who calls.
+pub fn take_charge() -> bool {
+    CALL.with_borrow_mut(|call| {
+        call.as_mut().is_some_and(|call| std::mem::take(&mut call.function.operation.charges))
+    })
 }
 
 /// API key and operation of the call in progress.

@@ -9,12 +9,11 @@ mod usage;
 mod view;
 
 pub use counters::Counter;
-pub use hook::{add, charges};
+pub use hook::{add, take_charge};
 pub use shared::{BucketKey, Shared, shared};
 
-use crate::gucs;
+use crate::{gucs, limits, principal};
 use pgrx::prelude::*;
-use std::cell::Cell;
 
 /// Whose call it is; zero for what is not known.
 #[derive(Clone, Copy, Default)]
@@ -27,36 +26,16 @@ pub struct Caller {
     pub key: i64,
 }
 
-thread_local! {
-    static CALLER: Cell<Caller> = const { Cell::new(Caller { tenant: 0, store: 0, key: 0 }) };
-}
-
 /// Whose call is in progress.
 pub fn caller() -> Caller {
-    CALLER.get()
-}
-
-/// Says whose call is in progress, and which store it is about; 0 for none.
-#[pg_extern(sql = false, volatile, strict)]
-fn note_caller(tenant_id: i64, store_id: i64, api_key: i64) {
-    CALLER.set(Caller { tenant: tenant_id, store: store_id, key: api_key });
-}
-
-/// Says which store the call in progress is about.
-#[pg_extern(sql = false, volatile, strict)]
-pub fn note_store(store_id: i64) {
-    CALLER.set(Caller { store: store_id, ..CALLER.get() });
-}
-
-/// Says whose call is in progress, and which store it is about.
-pub fn set_caller(tenant: i64, store: i64) {
-    CALLER.set(Caller { tenant, store, key: 0 });
+    let (tenant, key) = principal::who();
+    Caller { tenant, store: principal::store(), key }
 }
 
 /// Forgets whose call the last one was.
 fn forget_caller() {
-    crate::limits::forget();
-    CALLER.set(Caller::default());
+    limits::forget();
+    principal::forget();
 }
 
 /// Prepares everything; to be called while the server loads libraries.

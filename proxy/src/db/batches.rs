@@ -3,7 +3,7 @@
 use sqlx::types::Json;
 
 use super::files::Body;
-use super::{Attachment, Db, Raw, effect, read};
+use super::{Attachment, Db, Raw, effect, part, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
@@ -32,6 +32,19 @@ impl Db {
     /// One batch.
     pub async fn get_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
         let body: Body = read!(
+            self,
+            "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            batch,
+        )?;
+        Ok(body.into())
+    }
+
+    /// The same as a part of another request.
+    pub async fn look_at_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
+        let body: Body = part!(
             self,
             "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
             store.number,

@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Db, Raw, call, effect, read, settle, transact};
+use crate::account::{self, RateState};
 use crate::auth::ApiKey;
 use crate::config::FILE_PART_BYTES;
 use crate::deadline::bound;
@@ -92,20 +93,24 @@ impl Db {
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
         let done = transact!(self, |transaction| {
-            let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
+            let sql = concat!("SELECT vectorstore.api_begin_file($1, $2, $3, $4)", ", vectorstore.api_rate_state()");
+            let (file, state): (String, Option<Json<RateState>>) = sqlx::query_as(sql)
                 .bind(key.hash())
                 .bind(&new.filename)
                 .bind(&new.purpose)
                 .bind(new.expires_seconds)
                 .fetch_one(&mut *transaction)
                 .await?;
+            if let Some(Json(state)) = state {
+                account::note_rate(state);
+            }
             let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
             append(&mut transaction, sql, key, &file, data).await?;
-            let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
-                .bind(key.hash())
-                .bind(&file)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let sql = "SELECT vectorstore.api_finish_file($1, $2)";
+            let finished =
+                sqlx::query_scalar(sql).bind(key.hash()).bind(&file).fetch_one(&mut *transaction).await;
+            account::note_call(sql, finished.as_ref().err());
+            let body: Body = finished?;
             settle(&mut transaction, &body.0).await?;
             body
         });

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::files::Body;
-use super::{Attachment, Db, Raw, call, effect, read};
+use super::{Attachment, Db, Raw, call, effect, part, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
@@ -156,6 +156,18 @@ impl Db {
         Ok(body.into())
     }
 
+    /// The same as a part of another request.
+    pub async fn look_at_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        let body: Body = part!(
+            self,
+            "SELECT vectorstore.api_get_vector_store($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.hash(),
+        )?;
+        Ok(body.into())
+    }
+
     /// Changes the fields that are present.
     pub async fn update_store(&self, store: &StoreId, key: &ApiKey, changes: &Value) -> Result<Raw> {
         let body: Body = call!(
@@ -224,6 +236,19 @@ impl Db {
     /// One file of a store.
     pub async fn get_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
         let body: Body = read!(
+            self,
+            "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.hash(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// The same as a part of another request.
+    pub async fn look_at_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = part!(
             self,
             "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
             store.number,

@@ -6,6 +6,7 @@ use tokio::io::AsyncRead;
 
 use super::files::{Body, append};
 use super::{Db, NewFile, Raw, effect, read, settle, transact};
+use crate::account::{self, RateState};
 use crate::auth::ApiKey;
 use crate::deadline::bound;
 use crate::error::Result;
@@ -61,18 +62,22 @@ impl Db {
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
         let done = transact!(self, |transaction| {
-            let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
+            let sql = concat!("SELECT vectorstore.api_begin_upload_part($1, $2)", ", vectorstore.api_rate_state()");
+            let (part, state): (String, Option<Json<RateState>>) = sqlx::query_as(sql)
                 .bind(key.hash())
                 .bind(upload)
                 .fetch_one(&mut *transaction)
                 .await?;
+            if let Some(Json(state)) = state {
+                account::note_rate(state);
+            }
             let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
             append(&mut transaction, sql, key, &part, data).await?;
-            let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
-                .bind(key.hash())
-                .bind(&part)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let sql = "SELECT vectorstore.api_finish_upload_part($1, $2)";
+            let finished =
+                sqlx::query_scalar(sql).bind(key.hash()).bind(&part).fetch_one(&mut *transaction).await;
+            account::note_call(sql, finished.as_ref().err());
+            let body: Body = finished?;
             settle(&mut transaction, &body.0).await?;
             body
         });

@@ -32,7 +32,8 @@ DELETE FROM vectorstore.tenants WHERE id = 'other';
 -- Revoked and expired keys are no keys.
 SELECT vs_revoke_api_key(vs_create_api_key('gone', sha256('gone')));
 SELECT vectorstore.api_list_vector_stores(sha256('gone'), NULL, NULL, NULL, NULL);
-SELECT vs_create_api_key('old', sha256('old'), now() - interval '1 second') IS NOT NULL AS created;
+SELECT vs_create_api_key('old', sha256('old'), now() + interval '1 hour') IS NOT NULL AS created;
+UPDATE vectorstore.api_keys SET expires_at = now() WHERE name = 'old';
 SELECT vectorstore.api_list_vector_stores(sha256('old'), NULL, NULL, NULL, NULL);
 SELECT vectorstore.api_delete_vector_store(:n, :'id', :key) - 'id';
 SELECT vectorstore.api_delete_vector_store(:n, 'vs_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', :key);
