@@ -1,6 +1,6 @@
 # Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status psql setup build models test lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
+.PHONY: help run up down status psql setup build models test upgrade lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ models: ## fetch all-MiniLM-L6-v2 and build a proxy that runs it
 test: ## all tests
 	@scripts/test
 
+upgrade: ## the tests of upgrading from earlier versions
+	@scripts/test upgrade
+
 lint: ## formatting, clippy, shellcheck
 	@scripts/lint
 
@@ -43,7 +46,7 @@ bench: ## benchmarks
 bench-search: ## speed and recall of search beside other engines
 	@scripts/bench-peers search $(ARGS)
 
-bench-ingest: ## loading, size on disk, search while rows arrive
+bench-ingest: ## loading, size on disk, search while rows arrive, files over HTTP
 	@scripts/bench-peers ingest $(ARGS)
 
 bench-scale: ## many stores beside a big one, vectors at a million rows

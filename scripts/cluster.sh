@@ -95,6 +95,7 @@ unix_socket_directories = '${RUN//\'/\'\'}'
 max_connections = 100
 shared_buffers = 256MB
 jit = off
+shared_preload_libraries = 'vectorstore'
 log_line_prefix = '%m [%p] %q%u@%d '
 vectorstore.model_path = '${MODEL_DIR//\'/\'\'}'
 CONF

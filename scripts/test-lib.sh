@@ -97,3 +97,19 @@ node_packages() { # folder-of-the-lock-file
   fi
   printf '%s\n' "$packages"
 }
+
+# The version that an upgrade to this one starts from: the newest of tests/upgrade/baseline that is older.
+upgrade_from() { # version
+  local version older=
+  while read -r version; do
+    [ "$version" != "$1" ] || break
+    older=$version
+  done < <({ find "$ROOT/tests/upgrade/baseline" -name 'vectorstore--*.sql' -printf '%f\n' | sed -E 's/^vectorstore--(.*)\.sql$/\1/' && echo "$1"; } | sort -uV)
+  [ -n "$older" ] || die "tests/upgrade/baseline holds no version before $1"
+  printf '%s\n' "$older"
+}
+
+# Makes an old version installable in the tests' server, beside the present one.
+place_baseline() { # version
+  cp -- "$ROOT/tests/upgrade/baseline/vectorstore--$1.sql" "$("$INST_PG_CONFIG" --sharedir)/extension/"
+}

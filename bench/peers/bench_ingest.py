@@ -1,4 +1,4 @@
-"""make bench-ingest: rows 6, 7 and 11."""
+"""make bench-ingest: rows 6, 7 and 11, and files over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from . import handsql, ours, server
+from . import handsql, http_ingest, litellm, ours, server
 from .data import Data
 from .options import Run, parser
 from .report import Row
@@ -242,16 +242,36 @@ def spread(times: np.ndarray) -> dict[str, float]:
     return {"p50": float(np.median(times)), "p99": float(np.percentile(times, 99)), "max": float(times.max())}
 
 
-def main() -> int:
-    """Everything in order."""
-    options = parser("bench-ingest")
-    options.add_argument("--seconds", type=float, help="how long rows arrive (60, quick 8)")
-    run = Run("bench-ingest", options.parse_args())
+def in_sql(run: Run) -> None:
+    """Rows by SQL."""
     data = run.data()
     speeds(run, data)
     sizes(run)
     under_load(run, data, run.options.seconds or (8 if run.options.quick else 60))
     run.report.results["indexes"] = ours.statistics(run.connection)
+
+
+def over_http(run: Run) -> None:
+    """Files through the proxy, and rows beside litellm-pgvector."""
+    # Only words matter here: the proxy makes the vectors of files.
+    data = run.data(20_000, embedded=False)
+    http_ingest.measure(run, data)
+    litellm.measure(run, data.texts[: run.options.rows or (500 if run.options.quick else 5000)])
+
+
+def main() -> int:
+    """Everything in order."""
+    options = parser("bench-ingest")
+    options.add_argument("--seconds", type=float, help="how long rows arrive (60, quick 8)")
+    options.add_argument("--only", choices=("sql", "http"), help="one of the two parts; http takes a few minutes")
+    options.add_argument("--files", type=int, help="small files that are uploaded (2000, quick 200)")
+    options.add_argument("--rows", type=int, help="rows for embeddings/batch (5000, quick 500)")
+    run = Run("bench-ingest", options.parse_args())
+    # First, while the database is small for both.
+    if run.options.only != "sql":
+        over_http(run)
+    if run.options.only != "http":
+        in_sql(run)
     return run.finish()
 
 

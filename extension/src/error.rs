@@ -36,6 +36,8 @@ pub enum Error {
     },
     /// The tables are missing.
     NotInstalled,
+    /// What is asked for is kept in shared memory.
+    NotPreloaded,
     /// The store was dropped meanwhile.
     NoStore,
     /// The caller may not do that.
@@ -113,6 +115,12 @@ impl From<Error> for ErrorReport {
                 None,
             )
             .set_hint("SELECT vs_install();"),
+            Error::NotPreloaded => report(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "vectorstore must be loaded via \"shared_preload_libraries\".".to_owned(),
+                None,
+                None,
+            ),
             Error::NoStore => {
                 report(Code::ERRCODE_NO_DATA_FOUND, "The vector store does not exist.".to_owned(), None, None)
             }

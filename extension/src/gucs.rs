@@ -4,14 +4,23 @@ use pgrx::prelude::*;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 static MODEL_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TAIL_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static BACKGROUND_MERGE: GucSetting<bool> = GucSetting::<bool>::new(true);
+static ENFORCE_QUOTAS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SEGMENT_CACHE: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static RERANK: GucSetting<i32> = GucSetting::<i32>::new(0);
 static RECALL_SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.01);
+static STAT_ENTRIES: GucSetting<i32> = GucSetting::<i32>::new(5000);
+static TRACK: GucSetting<bool> = GucSetting::<bool>::new(true);
+static STAT_FLUSH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+static USAGE_LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static USAGE_MINUTE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(2);
+static USAGE_HOUR_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90);
+static USAGE_DAY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// Registers the settings and reserves their prefix, so that a misspelt one is refused.
 pub fn init() {
@@ -71,6 +80,14 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"vectorstore.enforce_quotas",
+        c"Whether what exceeds a quota is refused.",
+        c"Switch it off to load a dump into tables that have their triggers; everything is counted all the same.",
+        &ENFORCE_QUOTAS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_float_guc(
         c"vectorstore.recall_sample_rate",
         c"Share of vector searches that a background worker compares with an exact search.",
@@ -81,9 +98,94 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    init_statistics();
     // SAFETY: the argument is a NUL-terminated constant; Postgres copies it. Settings of the prefix that were
     // given before the library was loaded and are not defined above are dropped with a warning.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"vectorstore".as_ptr()) };
+}
+
+/// Settings of the statistics.
+fn init_statistics() {
+    // SAFETY: only reads the state of the process. Later than this, Postgres refuses such a setting.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        GucRegistry::define_int_guc(
+            c"vectorstore.stat_entries",
+            c"Combinations of store, API key and operation that are counted between two flushes.",
+            c"Shared memory of about 550 bytes each, and of as many buckets of rate limits. Calls beyond it are not counted.",
+            &STAT_ENTRIES,
+            100,
+            1_000_000,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+    }
+    GucRegistry::define_bool_guc(
+        c"vectorstore.track",
+        c"Whether calls are counted.",
+        c"Needs vectorstore in shared_preload_libraries.",
+        &TRACK,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"vectorstore.stat_flush_interval",
+        c"Time between two flushes of statistics to tables.",
+        c"A crash of the server loses what was counted since the last one.",
+        &STAT_FLUSH_INTERVAL,
+        1,
+        3600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    for (name, description, setting) in [
+        (
+            c"vectorstore.usage_log_retention",
+            c"Days for which usage_logs are kept; 0 for ever.",
+            &USAGE_LOG_RETENTION,
+        ),
+        (
+            c"vectorstore.usage_minute_retention",
+            c"Days for which usage is kept by the minute; 0 for ever.",
+            &USAGE_MINUTE_RETENTION,
+        ),
+        (
+            c"vectorstore.usage_hour_retention",
+            c"Days for which usage is kept by the hour; 0 for ever.",
+            &USAGE_HOUR_RETENTION,
+        ),
+        (
+            c"vectorstore.usage_day_retention",
+            c"Days for which usage is kept by the day; 0 for ever.",
+            &USAGE_DAY_RETENTION,
+        ),
+    ] {
+        let long = c"What is older is deleted by a flush.";
+        GucRegistry::define_int_guc(
+            name,
+            description,
+            long,
+            setting,
+            0,
+            36_500,
+            GucContext::Sighup,
+            GucFlags::default(),
+        );
+    }
+}
+
+/// Entries of the table of statistics.
+pub fn stat_entries() -> usize {
+    STAT_ENTRIES.get() as usize
+}
+
+/// Whether calls are counted.
+pub fn track() -> bool {
+    TRACK.get()
+}
+
+/// Time between two flushes.
+pub fn stat_flush_interval() -> Duration {
+    Duration::from_secs(STAT_FLUSH_INTERVAL.get() as u64)
 }
 
 /// The folder of the local embedding model, if set.
@@ -122,4 +224,10 @@ fn tail_limit() -> i32 {
 #[pg_extern(sql = false, stable, parallel_safe)]
 pub fn background_merge() -> bool {
     BACKGROUND_MERGE.get()
+}
+
+/// Whether what exceeds a quota is refused.
+#[pg_extern(sql = false, stable, parallel_safe)]
+fn enforce_quotas() -> bool {
+    ENFORCE_QUOTAS.get()
 }

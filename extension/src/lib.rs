@@ -18,13 +18,17 @@ mod gucs;
 mod id;
 mod jsonb;
 mod language;
+mod limits;
 mod model;
 mod pack;
+mod preload;
 mod principal;
+mod quota;
 mod recall;
 mod rows;
 mod search;
 mod segments;
+mod stats;
 mod table;
 mod tsvector;
 mod version;
@@ -41,4 +45,8 @@ pub extern "C-unwind" fn _PG_init() {
     // SAFETY: a server process has one thread, and reads the environment in no other while it loads a library.
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
     gucs::init();
+    // SAFETY: only reads the state of the process.
+    if unsafe { pgrx::pg_sys::process_shared_preload_libraries_in_progress } {
+        stats::preload();
+    }
 }

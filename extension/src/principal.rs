@@ -41,7 +41,6 @@ impl Access {
 }
 
 /// Somebody who calls.
-#[derive(Clone)]
 pub struct Principal {
     /// Number of the tenant.
     pub tenant: i64,
@@ -59,9 +58,11 @@ thread_local! {
     static CHOSEN: Cell<Option<(pg_sys::Oid, i64)>> = const { Cell::new(None) };
 }
 
-/// Who called last in this transaction.
-pub fn current() -> Option<Principal> {
-    CURRENT.with_borrow(Clone::clone)
+/// Tenant and API key of whoever called last in this transaction; zeros for nobody.
+pub fn who() -> (i64, i64) {
+    CURRENT.with_borrow(|principal| {
+        principal.as_ref().map_or((0, 0), |principal| (principal.tenant, principal.key))
+    })
 }
 
 /// Number of the store that the call is about, as soon as that is known; 0 before.
@@ -84,7 +85,8 @@ fn enter(principal: Principal) {
     CURRENT.set(Some(principal));
 }
 
-fn forget() {
+/// Forgets who called.
+pub fn forget() {
     CURRENT.set(None);
     STORE.set(0);
 }
@@ -163,7 +165,9 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     }
     // SAFETY: a NUL-terminated string that lives as long as the memory context of the call.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
-    let text = |slot: &crate::table::Slot, column| crate::rows::Plain::new(slot.get(column)).text().map(str::to_owned);
+    let text = |slot: &crate::table::Slot, column| {
+        crate::rows::Plain::new(slot.get(column)).text().map(str::to_owned)
+    };
     let mut found = Vec::new();
     let mut scan = roles.scan_text(&[], name);
     while let Some(slot) = scan.next_row() {
@@ -214,16 +218,17 @@ fn require_access(access: &str) -> Result<(), ErrorReport> {
 #[pg_extern(sql = false)]
 fn has_access(access: &str) -> Result<bool, ErrorReport> {
     let needed = Access::of(access)?;
-    Ok(CURRENT.with_borrow(|principal| principal.as_ref().is_some_and(|principal| principal.access >= needed)))
+    Ok(CURRENT
+        .with_borrow(|principal| principal.as_ref().is_some_and(|principal| principal.access >= needed)))
 }
 
 /// Whether the caller may see a store of the tenant; if so, the call is about it.
 #[pg_extern(sql = false)]
 fn enter_store(store: i64) -> bool {
     let inside = CURRENT.with_borrow(|principal| {
-        principal.as_ref().is_some_and(|principal| {
-            principal.stores.as_ref().is_none_or(|stores| stores.contains(&store))
-        })
+        principal
+            .as_ref()
+            .is_some_and(|principal| principal.stores.as_ref().is_none_or(|stores| stores.contains(&store)))
     });
     if inside {
         note_store(store);
@@ -240,7 +245,8 @@ fn scope() -> Option<Vec<i64>> {
 /// The filter that every chunk must pass which the caller sees; NULL for none.
 #[pg_extern(sql = false)]
 fn mandatory_filter() -> Option<JsonB> {
-    CURRENT.with_borrow(|principal| principal.as_ref().and_then(|principal| principal.filter.clone()).map(JsonB))
+    CURRENT
+        .with_borrow(|principal| principal.as_ref().and_then(|principal| principal.filter.clone()).map(JsonB))
 }
 
 /// Number of the caller's API key; 0 for a SQL user.

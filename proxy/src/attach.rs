@@ -171,9 +171,9 @@ impl Wait {
         let mut pause = Duration::from_millis(20);
         loop {
             let body = match target {
-                Target::File(file) => state.db().get_store_file(store, key, file).await?,
-                Target::Batch(batch) => state.db().get_batch(store, key, batch).await?,
-                Target::Store => state.db().get_store(store, key).await?,
+                Target::File(file) => state.db().look_at_store_file(store, key, file).await?,
+                Target::Batch(batch) => state.db().look_at_batch(store, key, batch).await?,
+                Target::Store => state.db().look_at_store(store, key).await?,
             };
             if Instant::now() + pause >= self.deadline || !is_in_progress(&body)? {
                 return Ok(body);

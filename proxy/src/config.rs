@@ -55,6 +55,8 @@ pub enum Command {
     /// Make API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Check the installation: database, roles, versions, models; exit code 1 when something is wrong
+    Doctor(DoctorArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Read the text of a document; the server runs this for each document, with limits
@@ -127,6 +129,10 @@ pub struct Config {
     #[arg(long, env = "VECTORSTORE_STATEMENT_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub statement_timeout: u32,
 
+    /// Longest time that the statements of a request may take together, in seconds; clients may ask for less
+    #[arg(long, env = "VECTORSTORE_REQUEST_TIMEOUT", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub request_timeout: u32,
+
     /// Seconds between "not ready" and the end of accepting connections when the server is stopped
     #[arg(long, env = "VECTORSTORE_DRAIN_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20))]
     pub drain_seconds: u32,
@@ -171,6 +177,18 @@ pub enum LogFormat {
     Json,
     /// For people.
     Pretty,
+}
+
+/// Arguments of `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Settings of the server that is checked.
+    #[command(flatten)]
+    pub server: Config,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `load`.

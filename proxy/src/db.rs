@@ -9,26 +9,32 @@ mod embeddings;
 mod files;
 mod idempotency;
 mod jobs;
+mod pool;
+mod reserved;
+mod stats;
 mod stores;
 mod tenants;
 mod uploads;
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::types::Json;
 
-use crate::config::{ACQUIRE_TIMEOUT, Config};
+use crate::config::Config;
 use crate::error::Result;
+use crate::metrics::PoolMetrics;
 
 pub use embeddings::{EmbeddingChange, EmbeddingDeletion};
 pub use files::{FileParts, NewFile};
 pub use jobs::{Attachment, Job};
+pub use pool::Pool;
+pub use reserved::Reserved;
+pub use stats::RateLimit;
 pub use stores::{NewStore, Search, SearchOptions};
 pub use uploads::UploadPieces;
 
@@ -51,44 +57,122 @@ impl From<Json<Box<RawValue>>> for Raw {
 /// The database.
 #[derive(Clone)]
 pub struct Db {
-    pool: PgPool,
+    pool: Pool,
 }
 
-/// Runs one statement that returns one value, and once more when it lost against another transaction: each statement
-/// is a transaction of its own, so nothing of the first try is left.
-macro_rules! call {
-    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
-        let mut again = true;
+/// Whether a statement that failed is worth a second try: once, and only where the first had no effect or none that
+/// matters.
+struct Tries {
+    read_only: bool,
+    left: u32,
+}
+
+impl Tries {
+    fn new(read_only: bool) -> Self {
+        Self { read_only, left: 1 }
+    }
+
+    /// Asks for another try after this error.
+    fn again(&mut self, error: &sqlx::Error) -> bool {
+        let harmless = lost_a_race(error)
+            || pool::was_terminated(error)
+            // Whether a statement ran whose answer was lost, nobody knows.
+            || self.read_only && pool::is_dead(error);
+        let again = harmless && self.left > 0;
+        self.left -= u32::from(again);
+        again
+    }
+}
+
+/// Runs one statement that returns one value and where the rate limits stand, as the deadline of the request allows. Each
+/// statement is a transaction of its own, so that nothing of a failed try is left. The first text tells which function
+/// of it counts as a request.
+macro_rules! statement {
+    ($db:expr, $read_only:literal, $counted:literal, $sql:expr $(, $arg:expr)*) => {{
+        let mut tries = $crate::db::Tries::new($read_only);
         loop {
-            let query = sqlx::query_scalar($sql)$(.bind($arg))*;
-            match query.fetch_one(&$db.pool).await {
-                Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
-                result => break result.map_err($crate::error::Error::from),
+            let done = async {
+                let mut lease = $db.pool.acquire().await?;
+                let result = sqlx::query_as($sql)$(.bind($arg))*.fetch_one(lease.start()).await;
+                lease.finish(result)
+            };
+            match $crate::deadline::bound(done).await {
+                Ok(Err(error)) if tries.again(&error) => {}
+                Ok(result) => break $crate::account::note($counted, result).map_err($crate::error::Error::from),
+                Err(late) => break Err(late),
             }
         }
     }};
 }
+use statement;
+
+/// A statement that only reads.
+macro_rules! read {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!($db, true, $sql, concat!($sql, ", vectorstore.api_rate_state()") $(, $arg)*)
+     };
+}
+use read;
+
+/// A statement that may write.
+macro_rules! call {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!($db, false, $sql, concat!($sql, ", vectorstore.api_rate_state()") $(, $arg)*)
+     };
+}
 use call;
+
+/// A part of a request that another statement counts, and that its key is charged for there.
+macro_rules! part {
+    ($db:expr, $sql:literal $(, $arg:expr)* $(,)?) => {
+        $crate::db::statement!(
+            $db, true, "", concat!($sql, ", vectorstore.api_rate_state() WHERE vectorstore.api_uncounted()") $(, $arg)*
+        )
+    };
+}
+use part;
+
+/// Several statements in one transaction; what fails in between undoes all.
+macro_rules! transact {
+    ($db:expr, |$transaction:ident| $work:block) => {
+        async {
+            let mut lease = $db.pool.acquire().await?;
+            let result = async {
+                let mut $transaction = sqlx::Connection::begin(lease.start()).await?;
+                let value = $work;
+                $transaction.commit().await?;
+                Ok::<_, sqlx::Error>(value)
+            };
+            let result = result.await;
+            // A transaction that failed is rolled back by its drop, which only says so to the connection.
+            if result.is_ok() || result.as_ref().is_err_and($crate::db::pool::is_dead) {
+                return lease.finish(result);
+            }
+            result
+        }
+    };
+}
+use transact;
 
 /// Like `call!`, for a statement whose effect must not happen twice: under an `Idempotency-Key` the answer to the request
 /// is kept in the same transaction. That is the result, or what `answer` finds in it.
 macro_rules! effect {
     ($db:expr, answer: $answer:expr, $sql:literal $(, $arg:expr)* $(,)?) => {{
-        let mut again = true;
+        let mut tries = $crate::db::Tries::new(false);
         loop {
             if $crate::idempotency::current().is_none() {
                 break $crate::db::call!($db, $sql $(, $arg)*);
             }
-            let done = async {
-                let mut transaction = $db.pool.begin().await?;
-                let body = sqlx::query_scalar($sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
+            let done = $crate::db::transact!($db, |transaction| {
+                let sql = concat!($sql, ", vectorstore.api_rate_state()");
+                let (body, state) = sqlx::query_as(sql)$(.bind($arg))*.fetch_one(&mut *transaction).await?;
                 $crate::db::settle(&mut transaction, $answer(&body)).await?;
-                transaction.commit().await?;
-                Ok(body)
-            };
-            match done.await {
-                Err(error) if again && $crate::db::lost_a_race(&error) => again = false,
-                result => break result.map_err($crate::error::Error::from),
+                (body, state)
+            });
+            match $crate::deadline::bound(done).await {
+                Ok(Err(error)) if tries.again(&error) => {}
+                Ok(result) => break $crate::account::note($sql, result).map_err($crate::error::Error::from),
+                Err(late) => break Err(late),
             }
         }
     }};
@@ -119,34 +203,57 @@ fn lost_a_race(error: &sqlx::Error) -> bool {
 
 impl Db {
     /// A pool that connects when the first request needs it.
-    pub fn connect_lazy(config: &Config) -> Result<Self, sqlx::Error> {
+    pub fn connect_lazy(config: &Config, metrics: PoolMetrics) -> Result<Self, sqlx::Error> {
         let timeout = format!("{}s", config.statement_timeout);
-        let options =
-            PgConnectOptions::from_str(&config.database_url)?.application_name("vectorstore-proxy").options(
-                [("statement_timeout", timeout.as_str()), ("idle_in_transaction_session_timeout", "60s")],
-            );
-        let pool = PgPoolOptions::new()
-            .max_connections(config.pool_size)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_secs(600))
-            // A ping before each statement would double the round trips: only connections that rested are asked.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
+        let options = PgConnectOptions::from_str(&config.database_url)?
+            .application_name("vectorstore-proxy")
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                ("idle_in_transaction_session_timeout", "60s"),
+                // Whatever becomes of us (kill -9, a cut cable), our statements end.
+                ("client_connection_check_interval", "5s"),
+            ]);
+        let pool = Pool::new(options, config.pool_size, metrics);
         Ok(Self { pool })
     }
 
-    /// Version of the extension, its library and its schema, as JSON. Needs no key.
-    pub async fn health(&self) -> Result<Raw> {
-        let body: Json<Box<RawValue>> = call!(self, "SELECT vectorstore.api_health()")?;
-        Ok(body.into())
+    /// Version of the extension, its library and its schema. Needs no key, and no free connection.
+    pub async fn health(&self) -> Result<Value> {
+        Ok(self.pool.observer().ask("SELECT vectorstore.api_health()").await?)
+    }
+
+    /// What `/healthz` tells of the database.
+    pub async fn vitals(&self) -> Result<Value> {
+        Ok(self.pool.observer().ask("SELECT vectorstore.api_vitals()").await?)
+    }
+
+    /// The rows of `vs_doctor()`.
+    pub async fn doctor(&self) -> Result<Value> {
+        Ok(self.pool.observer().ask("SELECT vectorstore.api_doctor()").await?)
+    }
+
+    /// What the database counts for all proxies: nothing when it is down; an empty object when it is older than this
+    /// function of it.
+    pub async fn metrics(&self) -> Option<Value> {
+        match self.pool.observer().ask("SELECT vectorstore.api_metrics()").await {
+            Ok(value) => Some(value),
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(|error| error.code().as_deref() == Some("42883")) =>
+            {
+                Some(Value::Object(serde_json::Map::new()))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "metrics without the database");
+                None
+            }
+        }
+    }
+
+    /// The connections.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Closes the pool once its connections are free.

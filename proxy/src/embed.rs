@@ -16,9 +16,10 @@ use std::time::Duration;
 use pgvector::Vector;
 use vectorstore_core::model::Model;
 
+pub use breaker::Condition;
 pub use cache::{Cache, Entry, keep};
 pub use remote::Remote;
-pub use stores::{fill_in, model_of};
+pub use stores::{charge, fill_in, model_of};
 #[cfg(feature = "transformer")]
 pub use transformer::Transformer;
 
@@ -119,6 +120,14 @@ impl Providers {
         let is_local =
             || name == LOCAL || self.local.as_ref().is_some_and(|local| local.own_name() == Some(name));
         self.named.get(name).or_else(|| self.local.as_ref().filter(|_| is_local()))
+    }
+
+    /// The circuit breakers of those that are elsewhere.
+    pub fn breakers(&self) -> impl Iterator<Item = (&str, Condition)> {
+        self.named.iter().filter_map(|(name, provider)| match &provider.embedder {
+            Embedder::Remote(remote) => Some((name.as_str(), remote.condition())),
+            _ => None,
+        })
     }
 
     /// Every name that [`Providers::get`] knows.

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::account::RateState;
 
 /// Result of everything that a request may fail in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -45,6 +48,8 @@ pub struct ClientError {
     pub retry_after: Option<Duration>,
     /// Trying again cannot help, whatever the status suggests to the official clients.
     pub permanent: bool,
+    /// Where the key's rate limits stand.
+    pub rate: Option<RateState>,
 }
 
 impl Error {
@@ -57,6 +62,7 @@ impl Error {
             message: message.into(),
             retry_after: None,
             permanent: false,
+            rate: None,
         }
     }
 
@@ -167,6 +173,14 @@ impl Error {
         }
     }
 
+    /// `error.code`
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Client(error) => error.code.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The error object of the response.
     pub fn body(&self, request_id: &str) -> Value {
         let server = |message: String| json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}});
@@ -203,6 +217,11 @@ impl Error {
         }
         if permanent {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        if let Self::Client(error) = self
+            && let Some(rate) = error.rate
+        {
+            rate.write(headers);
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -268,14 +287,17 @@ fn from_detail(status: StatusCode, message: &str, detail: &Value) -> ClientError
         StatusCode::TOO_MANY_REQUESTS => {
             let millis = detail.get("retry_after_ms").and_then(Value::as_u64);
             error.retry_after = millis.map(Duration::from_millis);
-            // A quota does not refill by waiting; a rate limit always says when to come back.
-            (error.kind, error.permanent) = match millis {
-                Some(_) => ("requests", false),
-                None => ("insufficient_quota", true),
+            error.rate = detail.get("rate").and_then(|rate| RateState::deserialize(rate).ok());
+            // A quota does not refill by waiting; a rate limit says when to come back, unless no wait would do.
+            let limited = match detail.get("type").and_then(Value::as_str) {
+                Some("tokens") => Some("tokens"),
+                Some(_) => Some("requests"),
+                None => millis.map(|_| "requests"),
             };
-            error.code.get_or_insert(Cow::Borrowed(match error.permanent {
-                true => "insufficient_quota",
-                false => "rate_limit_exceeded",
+            (error.kind, error.permanent) = (limited.unwrap_or("insufficient_quota"), millis.is_none());
+            error.code.get_or_insert(Cow::Borrowed(match limited {
+                None => "insufficient_quota",
+                Some(_) => "rate_limit_exceeded",
             }));
         }
         StatusCode::CONFLICT => error.permanent = true,

@@ -209,13 +209,21 @@ pub fn array_length(path: &str, length: usize, min: usize, max: usize) -> Result
     Err(Error::invalid("array_below_min_length", path, got("array too short", "minimum", min)))
 }
 
-/// An integer within bounds. `1.0` is a decimal number, as it is for OpenAI.
+/// An integer within bounds; `1.0` is one, as JSON Schema has it.
 pub fn integer(path: &str, value: &Value, min: i64, max: i64) -> Result<i64> {
     let Value::Number(number) = value else { return Err(wrong_type(path, "an integer", value)) };
-    if !number.is_i64() && !number.is_u64() {
-        return Err(wrong_type(path, "an integer", value));
-    }
-    match number.as_i64() {
+    // Beyond this, not every integer is a float, so that a float need not be what was meant.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = match number.as_f64() {
+        Some(float) if number.is_f64() => {
+            if float.fract() != 0.0 || float.abs() > EXACT {
+                return Err(wrong_type(path, "an integer", value));
+            }
+            Some(float as i64)
+        }
+        _ => number.as_i64(),
+    };
+    match whole {
         Some(got) if got < min => Err(below(path, "integer", min, got)),
         Some(got) if got <= max => Ok(got),
         _ => Err(above(path, "integer", max, number)),

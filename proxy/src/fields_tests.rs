@@ -50,8 +50,19 @@ fn integers_are_checked_at_their_bounds() {
     );
     assert_eq!(message(read(json!(u64::MAX))).0, "integer_above_max_value");
     assert_eq!(message(read(json!(i64::MIN))).0, "integer_below_min_value");
-    assert_eq!(message(read(json!(1.0))).0, "invalid_type");
     assert_eq!(message(read(json!("1"))).0, "invalid_type");
+}
+
+#[test]
+fn an_integer_may_be_written_as_a_decimal_number() {
+    let read = |value: Value| with(json!({ "n": value }), |f| f.integer("n", -5, 1 << 60));
+    assert_eq!(read(json!(1.0)).unwrap(), Some(1));
+    assert_eq!(read(json!(-0.0)).unwrap(), Some(0));
+    assert_eq!(read(json!(5e3)).unwrap(), Some(5000));
+    assert_eq!(message(read(json!(-6.0))).0, "integer_below_min_value");
+    for other in [json!(1.5), json!(1e-9), json!(1e300), json!(9_007_199_254_740_994.0)] {
+        assert_eq!(message(read(other.clone())).0, "invalid_type", "{other}");
+    }
 }
 
 #[test]

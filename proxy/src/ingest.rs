@@ -1,6 +1,7 @@
 //! From a stored file to searchable chunks: read, decode, cut, embed.
 
 pub mod extract;
+pub mod stages;
 pub mod text;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::embed::{EmbedError, Provider};
 use crate::error::{Error, Result};
 use crate::fields::Fields;
 use crate::state::AppState;
+use stages::{Stage, Stages};
 
 /// OpenAI's limit for one file.
 const MAX_TOKENS: usize = 5_000_000;
@@ -133,8 +135,8 @@ impl From<EmbedError> for Stop {
     }
 }
 
-/// Reads, cuts and embeds the file of a job.
-pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
+/// Reads, cuts and embeds the file of a job; `stages` learns what that cost.
+pub async fn ingest(state: &AppState, job: &Job, stages: &mut Stages) -> Result<Prepared, Stop> {
     let kind = text::kind_of(&job.filename).ok_or_else(|| text::Problem::unsupported(&job.filename))?;
     if job.bytes > MAX_FILE_BYTES {
         return Err(text::Problem::invalid(format!("The file is larger than {MAX_FILE_BYTES} bytes.")).into());
@@ -146,9 +148,13 @@ pub async fn ingest(state: &AppState, job: &Job) -> Result<Prepared, Stop> {
     for part in 0..job.parts {
         bytes.extend(state.db().read_job_part(job, part).await?.ok_or(Stop::Lost)?);
     }
+    stages.end(Stage::Read);
     let text = extract::run(state.extractor(), kind, bytes).await?.text;
+    stages.end(Stage::Extract);
     let (text, chunks) = state.compute(move || cut(kind, text, strategy)).await??;
+    stages.end(Stage::Chunk);
     let embeddings = provider.embed(state, chunks.clone()).await?;
+    stages.end(Stage::Embed);
     // A chunk without words has no direction: it could never be found, and the database refuses it.
     let worded = |(_, embedding): &(String, Vector)| embedding.as_slice().iter().any(|x| *x != 0.0);
     let (chunks, embeddings): (Vec<_>, Vec<_>) = chunks.into_iter().zip(embeddings).filter(worded).unzip();

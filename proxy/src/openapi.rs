@@ -27,6 +27,7 @@ use crate::model::ErrorResponse;
         (name = "files", description = "Upload files"),
         (name = "uploads", description = "Upload a big file in parts"),
         (name = "embeddings", description = "Embed texts with the local model"),
+        (name = "usage", description = "What was used, and how much may be"),
         (name = "litellm", description = "Put texts into vector stores as litellm-pgvector does"),
         (name = "api keys", description = "Manage the API keys of a tenant"),
         (name = "tenants", description = "Manage tenants and what they may hold"),
@@ -87,6 +88,9 @@ pub enum Failures {
     /// Too many requests, or the quota is used up
     #[response(status = 429)]
     TooMany(ErrorResponse),
+    /// The headers are too large
+    #[response(status = 431)]
+    LargeHeaders(ErrorResponse),
     /// A fault of the server
     #[response(status = 500)]
     Fault(ErrorResponse),

@@ -1,7 +1,7 @@
 //! The outermost layer: request id, headers that every response has, the error object, and one log line a request.
 
 use std::any::Any;
-use std::time::Instant;
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
+use crate::account::{Account, Subjects};
 use crate::auth;
 use crate::client;
 use crate::error::{Error, Failure};
@@ -19,30 +20,38 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// Answers a request through `next`.
 pub async fn respond(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let id = request_id();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     note_client(&mut request, &state);
     let key_id = auth::key_id(request.headers()).map(str::to_owned);
+    let account = Arc::new(Account::default());
+    let subjects = Subjects::of(route.as_deref(), &request);
+    let counted = state.metrics().begin(&method, route.as_deref());
     let span = tracing::info_span!("request", request_id = id);
     let mut response = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         Error::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large.")
             .into_response()
     } else {
-        next.run(request).instrument(span).await
+        account.run(next.run(request).instrument(span)).await
     };
     let failure = response.extensions_mut().remove::<Failure>();
     if let Some(Failure(error)) = &failure {
         let rendered = error.render(&id);
+        state.metrics().refused(error.status(), error.code());
         let plain = std::mem::replace(&mut response, rendered);
         // The router's Allow header of a 405.
         if let Some(allow) = plain.headers().get("allow") {
             response.headers_mut().insert("allow", allow.clone());
         }
     }
-    let millis = started.elapsed().as_millis() as u64;
+    let took = counted.answered(response.status());
+    state.notes().note(&account, subjects, response.status().as_u16() >= 400, took);
+    let millis = took.as_millis() as u64;
     let headers = response.headers_mut();
+    if let Some(rate) = account.rate() {
+        rate.write(headers);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }
@@ -56,11 +65,15 @@ pub async fn respond(State(state): State<AppState>, mut request: Request, next: 
 
     let status = response.status().as_u16();
     let route = route.as_deref().unwrap_or("unmatched");
-    let error = failure.filter(|_| status >= 500).map(|Failure(error)| error.to_string());
-    match error {
-        None => tracing::info!(request_id = id, %method, route, status, ms = millis, key_id, "request"),
-        Some(error) => {
-            tracing::error!(request_id = id, %method, route, status, ms = millis, key_id, error, "request")
+    tracing::info!(request_id = id, %method, route, status, ms = millis, key_id, "request");
+    if let Some(Failure(error)) = failure.filter(|_| status >= 500) {
+        // When the database is away, so it is for everybody.
+        let kept_back = match &*error {
+            Error::Unavailable(_) => state.complaints().complain(),
+            _ => Some(0),
+        };
+        if let Some(kept_back) = kept_back {
+            tracing::error!(request_id = id, %method, route, status, %error, kept_back, "a request failed");
         }
     }
     response

@@ -10,11 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::account;
+use crate::deadline;
 use crate::idempotency;
 use crate::openapi::{Document, say_what_is_optional};
 use crate::respond::{method_not_allowed, not_found, panicked, respond};
 use crate::routes::{
-    api_keys, embeddings, file_batches, files, health, litellm, quotas, search, store_embeddings,
+    api_keys, embeddings, file_batches, files, health, litellm, quotas, search, stats, store_embeddings,
     store_files, stores, tenants, uploads,
 };
 use crate::state::AppState;
@@ -50,6 +52,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::add_upload_part))
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(uploads::cancel_upload))
+        // /stats, /vector_stores/{vector_store_id}/stats, /admin/rate_limits
+        .routes(routes!(stats::retrieve_stats))
+        .routes(routes!(stats::retrieve_vector_store_stats))
+        .routes(routes!(stats::list_rate_limits, stats::set_rate_limit))
         // /embeddings, /models, /models/{model}
         .routes(routes!(embeddings::create_embedding))
         .routes(routes!(embeddings::list_models))
@@ -64,9 +70,16 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(quotas::list_quotas, quotas::set_quotas))
 }
 
+/// Further names of documented paths.
+pub(crate) const ALIASES: [(&str, &str); 2] = [("/livez", "/health"), ("/readyz", "/ready")];
+
 /// What needs none.
 fn open() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(health::ready))
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::health_details))
+        .routes(routes!(health::metrics))
 }
 
 /// The routes and the document that describes them.
@@ -77,8 +90,8 @@ pub(crate) fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     let routes = routes
         // The same API without the prefix, as litellm-pgvector serves it.
         .merge(api().split_for_parts().0)
-        .route("/livez", get(health::health))
-        .route("/readyz", get(health::ready))
+        .route(ALIASES[0].0, get(health::health))
+        .route(ALIASES[1].0, get(health::ready))
         .route("/v1/health", get(health::health));
     (routes, document)
 }
@@ -86,6 +99,7 @@ pub(crate) fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
 /// The service.
 pub fn build_router(state: AppState) -> Router {
     let (routes, document) = parts();
+    account::learn(&document);
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(not_found)
@@ -95,6 +109,7 @@ pub fn build_router(state: AppState) -> Router {
             ServiceBuilder::new()
                 .layer(SetSensitiveRequestHeadersLayer::new([axum::http::header::AUTHORIZATION]))
                 .layer(axum::middleware::from_fn_with_state(state.clone(), respond))
+                .layer(axum::middleware::from_fn_with_state(state.clone(), deadline::layer))
                 .layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::layer))
                 .layer(CatchPanicLayer::custom(panicked)),
         )

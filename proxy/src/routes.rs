@@ -8,6 +8,7 @@ pub mod health;
 pub mod litellm;
 pub mod quotas;
 pub mod search;
+pub mod stats;
 pub mod store_embeddings;
 pub mod store_files;
 pub mod stores;

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer;
 
+use crate::account;
 use crate::client::Peer;
 use crate::config::{Config, HEADER_TIMEOUT, STOP_TIMEOUT};
 use crate::embed;
@@ -37,6 +38,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 
     worker::start(&state);
     let keeper = tokio::spawn(embed::keep(state.clone()));
+    let reporter = tokio::spawn(account::keep(state.clone()));
     let connections = GracefulShutdown::new();
     let router = build_router(state.clone());
     let stopping = async {
@@ -69,6 +71,10 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     state.workers().end().await;
     keeper.abort();
+    reporter.abort();
+    if let Err(error) = state.notes().report(&state).await {
+        tracing::warn!(%error, "the last requests that were refused here are not counted");
+    }
     if let Err(error) = state.cache().flush(&state).await {
         tracing::warn!(%error, "the last hits of the embedding cache are not counted");
     }

@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use vectorstore_core::model::Model;
 
+use crate::account::Notes;
 use crate::config::Config;
 use crate::db::Db;
+use crate::debounce::Debounce;
 use crate::embed::{Cache, Providers};
 use crate::error::{Error, Result};
 use crate::extract::StoreId;
 use crate::ingest::extract::Extractor;
+use crate::metrics::Metrics;
 use crate::worker::Workers;
 
 /// Stores whose model is remembered.
@@ -34,12 +37,16 @@ struct Inner {
     processors: Arc<Semaphore>,
     workers: Workers,
     extractor: Extractor,
+    notes: Notes,
+    metrics: Metrics,
+    complaints: Debounce,
 }
 
 impl AppState {
     /// Opens the model and prepares the pool. The database itself need not be up: until it is, requests answer 503.
     pub fn connect(config: Config) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let db = Db::connect_lazy(&config)?;
+        let metrics = Metrics::default();
+        let db = Db::connect_lazy(&config, metrics.pool.clone())?;
         let model = match &config.model_path {
             Some(path) => Some(Arc::new(
                 Model::open(path)
@@ -67,6 +74,9 @@ impl AppState {
             processors,
             workers,
             extractor,
+            notes: Notes::default(),
+            metrics,
+            complaints: Debounce::default(),
         })))
     }
 
@@ -128,9 +138,24 @@ impl AppState {
         model
     }
 
+    /// Requests that the statistics do not know of yet.
+    pub fn notes(&self) -> &Notes {
+        &self.0.notes
+    }
+
     /// How documents are read.
     pub fn extractor(&self) -> &Extractor {
         &self.0.extractor
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// What is said of requests that found the database away or busy.
+    pub fn complaints(&self) -> &Debounce {
+        &self.0.complaints
     }
 
     /// From now on `/ready` answers 503, and no job is taken from the queue.

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::db::Job;
 use crate::error::{Error, Result};
+use crate::ingest::stages::{Stage, Stages};
 use crate::ingest::{Stop, ingest};
 use crate::state::AppState;
 
@@ -80,6 +81,11 @@ impl Workers {
         if tokio::time::timeout(GIVING_BACK, busy.wait_for(|busy| *busy == 0)).await.is_err() {
             tracing::warn!("jobs could not be given back; others take them when their leases end");
         }
+    }
+
+    /// How many tasks work on jobs, or look for one.
+    pub fn busy(&self) -> usize {
+        *self.busy.borrow()
     }
 
     async fn reached(&self, phase: Phase) {
@@ -236,20 +242,32 @@ async fn keep_lease(state: &AppState, job: &Job) {
 }
 
 async fn attempt(state: &AppState, job: &Job) {
-    let written = match ingest(state, job).await {
+    let mut stages = Stages::begin();
+    let mut result = "completed";
+    let written = match ingest(state, job, &mut stages).await {
         Ok(prepared) => {
-            state.db().finish_job(job, &prepared.text, &prepared.chunks, &prepared.embeddings).await
+            let done =
+                state.db().finish_job(job, &prepared.text, &prepared.chunks, &prepared.embeddings).await;
+            stages.end(Stage::Store);
+            if let Ok(true) = done {
+                stages.log(job, prepared.chunks.len());
+            }
+            done
         }
         Err(Stop::Problem(problem)) => {
             let again = problem.is_transient().then(|| pause_after(job.attempt).as_secs_f64());
+            result = if again.is_some() { "retried" } else { "failed" };
             state.db().fail_job(job, problem.code(), problem.message(), again).await
         }
         Err(Stop::Error(error)) => Err(error),
         Err(Stop::Lost) => Ok(false),
     };
     let error = match written {
-        Ok(true) => return,
-        Ok(false) => return tracing::info!(file = job.file_id, "a job was taken back while it was done"),
+        Ok(true) => return state.metrics().processed(result),
+        Ok(false) => {
+            state.metrics().processed("lost");
+            return tracing::info!(file = job.file_id, "a job was taken back while it was done");
+        }
         Err(error) => error,
     };
     // What the database refuses it will refuse again, but for a store that is gone, with which the job has gone too.
@@ -258,6 +276,7 @@ async fn attempt(state: &AppState, job: &Job) {
         _ => ("The file could not be processed. Please try again.", Some(pause_after(job.attempt))),
     };
     tracing::warn!(file = job.file_id, attempt = job.attempt, %error, "a file could not be processed");
+    state.metrics().processed(if again.is_some() { "retried" } else { "failed" });
     let seconds = again.map(|pause| pause.as_secs_f64());
     if let Err(error) = state.db().fail_job(job, "server_error", message, seconds).await {
         tracing::warn!(file = job.file_id, %error, "a failed job waits for the end of its lease");

@@ -1,7 +1,7 @@
 -- Files come to a store and leave it: the file of the store and the job that reads it are made in one transaction.
 --
--- Who locks what, in this order: files, store_files (by store and id), ingest_jobs, embeddings, store_counters (by
--- store), stores. Who takes a lock out of order does not wait for it. So no two of them wait for each other.
+-- Who locks what, in this order: files, store_files (by store and id), ingest_jobs, embeddings, tenant_quotas (by
+-- tenant), store_counters (by store), stores. Who takes a lock out of order does not wait for it. So no two of them wait for each other.
 
 CREATE FUNCTION vectorstore._count_files(p_store_id bigint, p_gone text[], p_come text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -93,6 +93,7 @@ BEGIN
     WHERE j.store_id = u.store_id AND j.id = u.id;
     IF EXISTS (SELECT FROM unnest(p_store_ids) AS u(store_id) WHERE u.store_id <> p_store_ids[1]) THEN
         -- Chunks go file by file, and their stores would be locked in the order of the files.
+        PERFORM vectorstore._hold_tenants(p_store_ids);
         PERFORM FROM vectorstore.store_counters c WHERE c.store_id = ANY (p_store_ids) ORDER BY c.store_id FOR NO KEY UPDATE;
     END IF;
     DELETE FROM vectorstore.store_files f USING unnest(p_store_ids, p_files) AS u(store_id, id)

@@ -87,6 +87,9 @@ BEGIN
         WHERE e.store_id = p_store_id AND (p_ids IS NULL OR e.id = ANY (p_ids))
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path);
     ELSE
+        IF p_ids IS NOT NULL THEN
+            p_ids := vectorstore._hold_embeddings(p_store_id, p_ids);
+        END IF;
         DELETE FROM vectorstore.embeddings e
         WHERE e.store_id = p_store_id AND (p_ids IS NULL OR e.id = ANY (p_ids))
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path);
@@ -107,7 +110,8 @@ AS $$
 DECLARE
     counters record;
 BEGIN
-    -- Writers update this row, too: none comes between the look and the drop.
+    -- Writers update these rows, too: none comes between the look and the drop.
+    PERFORM vectorstore._hold_tenants(ARRAY[p_store_id]);
     SELECT c.chunks, c.files_in_progress + c.files_completed + c.files_failed + c.files_cancelled AS files INTO counters
     FROM vectorstore.store_counters c WHERE c.store_id = p_store_id FOR UPDATE;
     IF counters.chunks > 0 OR counters.files > 0 THEN

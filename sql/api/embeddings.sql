@@ -83,7 +83,8 @@ CREATE FUNCTION vectorstore._upsert(
 AS $$
 DECLARE
     store record;
-    done text[];
+    names text[];
+    numbers bigint[];
 BEGIN
     IF cardinality(contents) > 10000 THEN
         PERFORM vectorstore._fail('22023', format('Invalid ''embeddings'': array too long. Expected at most 10000 items, but got %s.', cardinality(contents)), 'array_above_max_length', 'embeddings');
@@ -91,21 +92,21 @@ BEGIN
     PERFORM vectorstore._check_embeddings(p_store_id, contents, ids, embeddings, metadata);
     PERFORM vectorstore._require_active(p_store_id);
     SELECT s.tenant_id, s.language INTO store FROM vectorstore.stores s WHERE s.store_id = p_store_id;
-    WITH written AS (
-        INSERT INTO vectorstore.embeddings AS e (store_id, tenant_id, id, language, embedding, metadata, filename, content)
-        SELECT p_store_id, store.tenant_id, coalesce(u.id, vectorstore._random_id('emb_')),
-               CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END,
-               coalesce(u.embedding, vectorstore._embed_content(u.content)), coalesce(u.metadata, '{}'),
-               u.metadata->>'filename', u.content
-        FROM unnest(contents, ids, embeddings, metadata) WITH ORDINALITY AS u(content, id, embedding, metadata, item)
-        ORDER BY u.item
-        ON CONFLICT (store_id, id) DO UPDATE SET
-            content = excluded.content, embedding = excluded.embedding, metadata = excluded.metadata,
-            filename = excluded.filename, language = excluded.language, version = e.version + 1, updated_at = now()
-        RETURNING e.id
-    )
-    SELECT array_agg(w.id) INTO done FROM written w;
-    RETURN done;
+    names := ARRAY(SELECT coalesce(u.id, vectorstore._random_id('emb_')) FROM unnest(contents, ids) WITH ORDINALITY AS u(content, id, item) ORDER BY u.item);
+    numbers := ARRAY(SELECT nextval('vectorstore.embeddings_chunk_id_seq') FROM unnest(contents));
+    INSERT INTO vectorstore.embeddings AS e (store_id, chunk_id, tenant_id, id, language, embedding, metadata, filename, content)
+    OVERRIDING SYSTEM VALUE
+    SELECT p_store_id, u.number, store.tenant_id, u.name,
+           CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END,
+           coalesce(u.embedding, vectorstore._embed_content(u.content)), coalesce(u.metadata, '{}'),
+           u.metadata->>'filename', u.content
+    FROM unnest(numbers, contents, names, ids, embeddings, metadata) AS u(number, content, name, id, embedding, metadata)
+    -- Whoever writes the same ids locks them in the same order. The numbers keep the order in which the chunks came.
+    ORDER BY u.id COLLATE "C", u.number
+    ON CONFLICT (store_id, id) DO UPDATE SET
+        content = excluded.content, embedding = excluded.embedding, metadata = excluded.metadata,
+        filename = excluded.filename, language = excluded.language, version = e.version + 1, updated_at = now();
+    RETURN names;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._upsert(bigint, text[], text[], @extschema:vector@.vector[], jsonb[]) IS 'Checks and writes chunks; returns their ids in order.';
@@ -155,6 +156,16 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_get(text, text) IS 'The chunk with this id, as one row; no row when there is none.';
 
+CREATE FUNCTION vectorstore._hold_embeddings(p_store_id bigint, p_ids text[]) RETURNS text[]
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT e.id FROM vectorstore.embeddings e WHERE e.store_id = p_store_id AND e.id = ANY (p_ids) ORDER BY e.id FOR UPDATE);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._hold_embeddings(bigint, text[]) IS
+    'Locks chunks in the order of their ids, as whoever writes them does (a delete alone takes them as they lie), and returns the ids of those that exist.';
+
 -- API: public
 CREATE FUNCTION @extschema@.vs_delete(store text, ids text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -163,6 +174,7 @@ DECLARE
     number bigint := vectorstore._store(store, 'write');
     deleted bigint;
 BEGIN
+    ids := vectorstore._hold_embeddings(number, ids);
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = ANY (ids);
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN deleted;

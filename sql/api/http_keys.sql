@@ -193,3 +193,47 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_delete_tenant(bytea, text, text) IS 'DELETE /admin/tenants/{id}?mode=restrict|cascade. For operators.';
+
+CREATE FUNCTION vectorstore.api_get_quotas(p_key bytea, p_tenant text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._quotas_json(tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_quotas(bytea, text) IS 'GET /admin/quotas: of the caller''s tenant and its stores, or for operators of any tenant.';
+
+CREATE FUNCTION vectorstore._quotas_json(p_tenant bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object('object', 'list', 'data', coalesce(jsonb_agg(jsonb_build_object(
+            'object', 'quota', 'vector_store_id', q.store_id, 'resource', q.resource, 'used', q.used, 'quota', q.quota,
+            'exceeded_at', vectorstore._epoch(q.exceeded_at))), '[]'))
+        FROM vectorstore._quotas_of(p_tenant) q);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._quotas_json(bigint) IS 'The quotas of a tenant as the HTTP API shows them.';
+
+-- Nobody raises the quota of the own tenant.
+CREATE FUNCTION vectorstore.api_set_quota(p_key bytea, p_tenant text, p_store text, p_limits jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    IF p_store IS NULL THEN
+        PERFORM vectorstore._require_access('operator');
+        PERFORM vectorstore._set_tenant_quota(tenant, (p_limits->>'max_stores')::bigint, (p_limits->>'max_chunks')::bigint, (p_limits->>'max_bytes')::bigint);
+    ELSE
+        PERFORM vectorstore._set_quota(vectorstore._api_store(coalesce(vectorstore._id_number('vs_', p_store), 0), p_store, tenant),
+            (p_limits->>'max_chunks')::bigint, (p_limits->>'max_bytes')::bigint);
+    END IF;
+    RETURN vectorstore._quotas_json(tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_set_quota(bytea, text, text, jsonb) IS
+    'PUT /admin/quotas: all limits of a store (max_chunks, max_bytes), or for operators those of a tenant (max_stores, max_chunks, max_bytes); an absent one ends.';

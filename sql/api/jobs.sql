@@ -10,7 +10,8 @@ BEGIN
         SELECT jsonb_build_object(
             'store_id', j.store_id, 'file_id', j.id, 'lease', j.lease, 'attempt', j.attempts, 'filename', o.filename,
             'bytes', o.bytes, 'parts', o.parts, 'chunking_strategy', f.chunking_strategy,
-            'embedding_model', s.embedding_model, 'dimensions', s.dimensions)
+            'embedding_model', s.embedding_model, 'dimensions', s.dimensions,
+            'waited', extract(epoch FROM clock_timestamp() - j.created_at))
         FROM vectorstore.ingest_jobs j JOIN vectorstore.store_files f USING (store_id, id) JOIN vectorstore.stores s USING (store_id)
         JOIN vectorstore.files o ON o.tenant_id = j.tenant_id AND o.file_id = vectorstore._id_number('file-', j.id)
         WHERE j.store_id = p_store_id AND j.id = p_file);

@@ -71,6 +71,7 @@ BEGIN
        OR known.allowed_ips IS NOT NULL AND NOT coalesce(vectorstore._client_address(p_key) <<= ANY (known.allowed_ips), false) THEN
         PERFORM vectorstore._fail('28000', 'Incorrect API key provided.', 'invalid_api_key');
     END IF;
+    PERFORM vectorstore._rate_charge();
     IF p_access = 'create' AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
         PERFORM vectorstore._fail_forbidden();
     END IF;
@@ -79,7 +80,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
-    'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 42501 when it may not do that much.';
+    'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
 
 -- What a key with a mandatory filter reads.
 CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb

@@ -1,7 +1,7 @@
 -- Changes of a store's chunks, and the merges that pack them into segments.
 --
--- Who locks what, in this order: a writer the counters of its store (its row in store_counters), a merge the
--- store's merge lock and, last, its row in search_indexes. A merge never touches store_counters and a writer
+-- Who locks what, in this order: a writer the counts of its tenant, if that has quotas (its row in tenant_quotas), and
+-- the counters of its store (its row in store_counters), a merge the store's merge lock and, last, its row in search_indexes. A merge never touches store_counters and a writer
 -- never search_indexes, so that neither waits for the other.
 
 -- The advisory lock under which a store's segments are replaced.
@@ -34,19 +34,30 @@ DECLARE
     consumed bigint;
     index_kind text;
     store_language smallint;
+    tenant bigint := (SELECT s.tenant_id FROM vectorstore.store_counters s WHERE s.store_id = p_store_id);
+    counters record;
 BEGIN
+    IF tenant IS NOT NULL THEN
+        PERFORM vectorstore._count_tenant(tenant, 0, p_chunks, p_bytes);
+    END IF;
     UPDATE vectorstore.store_counters s SET
         chunks = s.chunks + p_chunks, tokens = s.tokens + p_tokens, usage_bytes = s.usage_bytes + p_bytes,
         added = s.added + cardinality(noted) + cardinality(p_removed)
     WHERE s.store_id = p_store_id
-    RETURNING s.added, (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = s.store_id)
-    INTO waiting, store_language;
+    RETURNING s.* INTO counters;
     IF NOT FOUND THEN
         IF cardinality(p_added) > 0 THEN
             PERFORM vectorstore._fail_dropped();
+        ELSIF tenant IS NOT NULL THEN
+            -- Dropped while this waited: what it held has left the counts of the tenant already.
+            PERFORM vectorstore._count_tenant(tenant, 0, -p_chunks, -p_bytes);
         END IF;
         RETURN; -- Rows of a dropped store leave without a note.
     END IF;
+    PERFORM vectorstore._check_quota(counters, p_chunks, p_bytes);
+    PERFORM vectorstore._note_usage(tenant, p_store_id, p_chunks, p_bytes);
+    waiting := counters.added;
+    store_language := (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = p_store_id);
     IF store_language = 127 AND cardinality(p_languages) > 0 THEN
         PERFORM vectorstore._note_languages(p_store_id, p_languages);
     END IF;
@@ -67,7 +78,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore._note_change(bigint, bigint, bigint, bigint, bigint[], bigint[], smallint[]) IS
-    'Counts what a statement did to a store, notes the chunk ids, and sees to it that somebody merges; P0002 for a store that is gone.';
+    'Counts what a statement did to a store, notes the chunk ids, and sees to it that somebody merges; P0002 for a store that is gone, 53400 when a quota is exceeded.';
 
 -- A worker merges once this transaction has committed. When none came for long, the writer does it: that bounds the tail.
 CREATE FUNCTION vectorstore._consider_merge(p_store_id bigint, p_waiting bigint) RETURNS void

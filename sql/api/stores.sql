@@ -267,9 +267,12 @@ COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes 
 CREATE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    gone record;
 BEGIN
     -- The counters first, as writers do: the drop waits there for those that began before it, and stops later ones.
-    DELETE FROM vectorstore.store_counters c WHERE c.store_id = p_store_id;
+    DELETE FROM vectorstore.store_counters c WHERE c.store_id = p_store_id RETURNING c.tenant_id, c.chunks, c.usage_bytes INTO gone;
+    PERFORM vectorstore._note_usage(gone.tenant_id, p_store_id, -gone.chunks, -gone.usage_bytes);
     DELETE FROM vectorstore.stores s WHERE s.store_id = p_store_id;
 END
 $$;

@@ -72,6 +72,10 @@ BEGIN
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
     DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
+    DELETE FROM vectorstore.usage_logs u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.usage_rollups u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.usage_totals u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = number;
     DELETE FROM vectorstore.tenants t WHERE t.tenant_id = number;
 END
 $$;

@@ -16,10 +16,10 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_tenants,_api_keys,_audit_log}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_tenants,_api_keys,_audit_log,_quotas,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
             -- What is left concerns all tenants.
-            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire}') THEN
+            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire,_stat_embedding_cache}') THEN
                 EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_user', member.signature);
             END IF;
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
@@ -29,13 +29,25 @@ BEGIN
 END
 $grants$;
 ALTER TYPE vectorstore.search_hit OWNER TO vectorstore_owner;
+ALTER TYPE vectorstore.usage_row OWNER TO vectorstore_owner;
+ALTER TYPE vectorstore.usage_bucket OWNER TO vectorstore_owner;
+ALTER TYPE vectorstore.rate_limit_row OWNER TO vectorstore_owner;
 DO $views$
 DECLARE
-    view pg_catalog.text;
+    member pg_catalog.text;
 BEGIN
-    FOREACH view IN ARRAY ARRAY['vs_stores', 'vs_stat_indexes', 'vs_tenants', 'vs_api_keys', 'vs_audit_log'] LOOP
-        EXECUTE pg_catalog.format('ALTER VIEW @extschema@.%I OWNER TO vectorstore_owner', view);
-        EXECUTE pg_catalog.format('GRANT SELECT ON @extschema@.%I TO vectorstore_admin, vectorstore_user', view);
+    FOR member IN
+        SELECT c.oid::pg_catalog.regclass::pg_catalog.text
+        FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+          AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+          AND d.refobjid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'vectorstore')
+          AND d.deptype OPERATOR(pg_catalog.=) 'e' AND c.relkind OPERATOR(pg_catalog.=) 'v'
+    LOOP
+        EXECUTE pg_catalog.format('ALTER VIEW %s OWNER TO vectorstore_owner', member);
+        -- Each calls a function, which must be granted too: that decides who sees something.
+        EXECUTE pg_catalog.format('GRANT SELECT ON %s TO vectorstore_admin, vectorstore_user', member);
     END LOOP;
 END
 $views$;

@@ -17,7 +17,7 @@ COMMENT ON FUNCTION vectorstore._schema_version() IS 'Number of the last migrati
 
 -- The last step that this version of the extension knows.
 CREATE FUNCTION vectorstore._schema_target() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 7 $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 9 $$;
 COMMENT ON FUNCTION vectorstore._schema_target() IS 'Number of the last migration step of this version.';
 
 -- API: public
@@ -50,6 +50,12 @@ BEGIN
     END IF;
     IF vectorstore._schema_version() < 7 THEN
         PERFORM vectorstore._migrate_0007();
+    END IF;
+    IF vectorstore._schema_version() < 8 THEN
+        PERFORM vectorstore._migrate_0008();
+    END IF;
+    IF vectorstore._schema_version() < 9 THEN
+        PERFORM vectorstore._migrate_0009();
     END IF;
     IF vectorstore._schema_version() > vectorstore._schema_target() THEN
         PERFORM vectorstore._fail('55000', 'The data was made by a newer version of vectorstore.', NULL, NULL,

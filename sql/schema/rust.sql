@@ -4,6 +4,11 @@ CREATE FUNCTION vectorstore._library_version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'library_version_wrapper';
 COMMENT ON FUNCTION vectorstore._library_version() IS 'Version of the loaded library; differs from the extension''s until ALTER EXTENSION vectorstore UPDATE.';
 
+-- Settings
+CREATE FUNCTION vectorstore._preload_libraries() RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'preload_libraries_wrapper';
+COMMENT ON FUNCTION vectorstore._preload_libraries() IS 'Setting shared_preload_libraries, which by SQL only superusers may read.';
+
 -- Ids
 CREATE FUNCTION vectorstore._new_id(prefix text, number bigint) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'new_id_wrapper';

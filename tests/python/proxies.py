@@ -33,10 +33,11 @@ class Database:
         self.server, self.program = superuser_url, program
         with psycopg.connect(self.server, autocommit=True) as server:
             server.execute(f"CREATE DATABASE {self.name}")
-            if server.execute("SELECT count(*) FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() == (0,):
-                server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}' IN ROLE vectorstore_app")
         self.connection = self.connect(autocommit=True)
+        # Makes the roles, unless an earlier database has.
         self.connection.execute("CREATE EXTENSION vectorstore CASCADE")
+        if self.one("SELECT count(*) FROM pg_roles WHERE rolname = %s", ROLE) == 0:
+            self.connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}' IN ROLE vectorstore_app")
         printed = subprocess.run([program, "key", "new"], capture_output=True, text=True, check=True).stdout
         self.api_key = dict(line.split("=") for line in printed.split())["key"]
         digest = hashlib.sha256(self.api_key.encode()).digest()

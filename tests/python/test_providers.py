@@ -1,5 +1,6 @@
 """Embedding providers: a second proxy of ours serves as one, and for faults a server that fails as it is told to."""
 
+import email.utils
 import subprocess
 import time
 import uuid
@@ -230,6 +231,9 @@ def test_the_cache_is_shared_but_for_the_proxy_only(database):
     rights = "SELECT has_table_privilege(%s, 'vectorstore.embedding_cache', 'SELECT, INSERT, UPDATE, DELETE')"
     for role in (ROLE, "vectorstore_app", "vectorstore_admin"):
         assert database.execute(rights, [role]).fetchone() == (False,)
+    for role, may in ((ROLE, False), ("vectorstore_app", False), ("vectorstore_admin", True)):
+        view = "SELECT has_table_privilege(%s, 'vs_stat_embedding_cache', 'SELECT')"
+        assert database.execute(view, [role]).fetchone() == (may,), "how much there is, and nothing of it"
     call = "SELECT has_function_privilege(%s, 'vectorstore.api_cached_embeddings(text,text,integer,bytea[])', 'EXECUTE')"
     assert database.execute(call, [ROLE]).fetchone() == (True,)
     assert database.execute(call, ["vectorstore_admin"]).fetchone() == (False,)
@@ -254,6 +258,26 @@ def test_the_cache_is_swept_by_age_and_size(database):
         assert sweep(10 * 312, 1000) == (70, 10, 10), "the ones that were used last stay"
 
 
+def test_the_cache_says_what_it_saves(database):
+    with database.transaction(force_rollback=True):
+        database.execute("DELETE FROM vectorstore.embedding_cache")
+        assert database.execute("SELECT * FROM vs_stat_embedding_cache").fetchall() == []
+        database.execute(
+            "INSERT INTO vectorstore.embedding_cache (model, revision, dimensions, input_hash, embedding, hits)"
+            " SELECT m, r, 3, sha256(int4send(n)), '[1,2,3]', h"
+            " FROM (VALUES ('a', '1', 1, 0), ('a', '1', 2, 5), ('a', '1', 3, 2), ('a', '2', 1, 1), ('b', '1', 1, 0)) v (m, r, n, h)"
+        )
+        rows = database.execute(
+            "SELECT model, revision, dimensions, rows, bytes, hits, rows_hit, used_at = now() AND oldest_at = now()"
+            " FROM vs_stat_embedding_cache ORDER BY model, revision"
+        ).fetchall()
+        assert rows == [
+            ("a", "1", 3, 3, 3 * 312, 7, 2, True),
+            ("a", "2", 3, 1, 312, 1, 1, True),
+            ("b", "1", 3, 1, 312, 0, 0, True),
+        ]
+
+
 def test_too_many_requests_and_server_errors_are_tried_again(other, provider):
     provider.script["retried"] = [(429, {"retry-after": 1}), 500, "close"]
     began, text = time.monotonic(), fresh()
@@ -261,9 +285,22 @@ def test_too_many_requests_and_server_errors_are_tried_again(other, provider):
     assert len(provider.sent("retried")) == 4 and time.monotonic() - began >= 1
 
 
-def test_a_provider_that_asks_for_a_long_pause_gets_it(other, provider):
+def in_seconds(seconds):
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+def test_a_pause_may_be_asked_for_by_a_date(other, provider):
+    # Dates have whole seconds, so that three of them are at least two.
+    provider.script["retried"] = [(503, {"retry-after": in_seconds(3)}), (429, {"retry-after": in_seconds(-60)})]
+    began, text = time.monotonic(), fresh()
+    assert embed(other, "retried", [text]) == [scripted.vector(text)]
+    assert 1.9 <= time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("after", ["seconds", "date"])
+def test_a_provider_that_asks_for_a_long_pause_gets_it(other, provider, after):
     before = len(provider.sent("retried"))
-    provider.script["retried"] = [(429, {"retry-after": 3600})]
+    provider.script["retried"] = [(429, {"retry-after": 3600 if after == "seconds" else in_seconds(3600)})]
     with pytest.raises(openai.InternalServerError) as caught:
         embed(other, "retried", [fresh()])
     assert caught.value.status_code == 503 and len(provider.sent("retried")) == before + 1

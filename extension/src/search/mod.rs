@@ -18,6 +18,7 @@ use crate::datum::{RawDatum, vectors};
 use crate::error::Error;
 use crate::rows::{Chunk, Chunks};
 use crate::segments::PageTable;
+use crate::stats::{self, Counter};
 use crate::table::Tid;
 use answer::{Ranked, explain, rank};
 use pgrx::datum::Array;
@@ -108,6 +109,7 @@ fn find(
 
 fn answer_rows(run: &mut Run, ranked: Vec<Ranked>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(ranked.len());
+    stats::add(Counter::Rows, ranked.len().min(run.request.k) as i64);
     let shown: Vec<Tid> =
         ranked.iter().take(run.request.k).map(|hit| run.pool.members[hit.place].tid).collect();
     let buffers = run.finder.prefetch(&shown, pg_sys::BLCKSZ as usize);

@@ -3,7 +3,7 @@
 use sqlx::types::Json;
 
 use super::files::Body;
-use super::{Attachment, Db, Raw, call, effect};
+use super::{Attachment, Db, Raw, effect, part, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
@@ -31,7 +31,20 @@ impl Db {
 
     /// One batch.
     pub async fn get_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
+            self,
+            "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.credential(),
+            batch,
+        )?;
+        Ok(body.into())
+    }
+
+    /// The same as a part of another request.
+    pub async fn look_at_batch(&self, store: &StoreId, key: &ApiKey, batch: &str) -> Result<Raw> {
+        let body: Body = part!(
             self,
             "SELECT vectorstore.api_get_batch($1, $2, $3, $4)",
             store.number,
@@ -63,7 +76,7 @@ impl Db {
         batch: &str,
         page: &Page,
     ) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_list_batch_files($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             store.number,

@@ -2,7 +2,7 @@
 
 use pgvector::Vector;
 
-use super::{Db, call};
+use super::{Db, call, read};
 use crate::embed::{Entry, Provider};
 use crate::error::Result;
 
@@ -13,7 +13,7 @@ impl Db {
         provider: &Provider,
         hashes: &[[u8; 32]],
     ) -> Result<Vec<Option<Vector>>> {
-        call!(
+        read!(
             self,
             "SELECT vectorstore.api_cached_embeddings($1, $2, $3, $4)",
             &provider.name,

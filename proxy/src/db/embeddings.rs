@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::files::Body;
-use super::{Db, Raw, call, effect};
+use super::{Db, Raw, call, effect, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{IfMatch, Page, StoreId};
@@ -67,7 +67,7 @@ impl Db {
         page: &Page,
         vectors: bool,
     ) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_list_embeddings($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
@@ -84,7 +84,7 @@ impl Db {
 
     /// One chunk with its vector.
     pub async fn get_embedding(&self, store: &StoreId, key: &ApiKey, id: &str) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_get_embedding($1, $2, $3, $4)",
             store.number,

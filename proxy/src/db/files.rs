@@ -6,10 +6,12 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Db, Raw, call, effect, settle};
+use super::{Db, Raw, call, effect, read, settle, transact};
+use crate::account;
 use crate::auth::ApiKey;
 use crate::config::FILE_PART_BYTES;
-use crate::error::{Error, Result};
+use crate::deadline::bound;
+use crate::error::Result;
 use crate::extract::Page;
 
 pub(super) type Body = Json<Box<RawValue>>;
@@ -44,7 +46,7 @@ pub(super) async fn append(
     key: &ApiKey,
     id: &str,
     mut data: impl AsyncRead + Unpin,
-) -> Result<()> {
+) -> Result<(), sqlx::Error> {
     let mut buffer = Vec::with_capacity(FILE_PART_BYTES);
     for piece in 0_i32.. {
         buffer.clear();
@@ -52,7 +54,8 @@ pub(super) async fn append(
             .take(FILE_PART_BYTES as u64)
             .read_to_end(&mut buffer)
             .await
-            .map_err(|error| Error::Internal(format!("spool: {error}")))?;
+            // Not an error of the connection, as `Io` would be.
+            .map_err(|error| sqlx::Error::AnyDriverError(format!("spool: {error}").into()))?;
         if read == 0 {
             break;
         }
@@ -89,29 +92,34 @@ impl Db {
         new: &NewFile,
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
-        let mut transaction = self.pool.begin().await?;
-        let file: String = sqlx::query_scalar("SELECT vectorstore.api_begin_file($1, $2, $3, $4)")
-            .bind(key.credential())
-            .bind(&new.filename)
-            .bind(&new.purpose)
-            .bind(new.expires_seconds)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
-        append(&mut transaction, sql, key, &file, data).await?;
-        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_file($1, $2)")
-            .bind(key.credential())
-            .bind(&file)
-            .fetch_one(&mut *transaction)
-            .await?;
-        settle(&mut transaction, &body.0).await?;
-        transaction.commit().await?;
-        Ok(body.into())
+        let done = transact!(self, |transaction| {
+            let sql = concat!(
+                "SELECT vectorstore.api_begin_file($1, $2, $3, $4)",
+                ", vectorstore.api_rate_state()"
+            );
+            let begun = sqlx::query_as(sql)
+                .bind(key.credential())
+                .bind(&new.filename)
+                .bind(&new.purpose)
+                .bind(new.expires_seconds)
+                .fetch_one(&mut *transaction)
+                .await;
+            let file: String = account::note("", begun)?;
+            let sql = "SELECT vectorstore.api_append_file($1, $2, $3, $4)";
+            append(&mut transaction, sql, key, &file, data).await?;
+            let sql = "SELECT vectorstore.api_finish_file($1, $2)";
+            let finished =
+                sqlx::query_scalar(sql).bind(key.credential()).bind(&file).fetch_one(&mut *transaction).await;
+            let body: Body = account::note(sql, finished.map(|body| (body, None)))?;
+            settle(&mut transaction, &body.0).await?;
+            body
+        });
+        Ok(bound(done).await??.into())
     }
 
     /// Lists files.
     pub async fn list_files(&self, key: &ApiKey, page: &Page) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_list_files($1, $2, $3, $4, $5)",
             key.credential(),
@@ -125,7 +133,7 @@ impl Db {
 
     /// One file.
     pub async fn get_file(&self, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(self, "SELECT vectorstore.api_get_file($1, $2)", key.credential(), file)?;
+        let body: Body = read!(self, "SELECT vectorstore.api_get_file($1, $2)", key.credential(), file)?;
         Ok(body.into())
     }
 
@@ -137,12 +145,12 @@ impl Db {
 
     /// How a file can be read.
     pub async fn read_file(&self, key: &ApiKey, file: &str) -> Result<FileParts> {
-        let Json(parts) = call!(self, "SELECT vectorstore.api_read_file($1, $2)", key.credential(), file)?;
+        let Json(parts) = read!(self, "SELECT vectorstore.api_read_file($1, $2)", key.credential(), file)?;
         Ok(parts)
     }
 
     /// One part of a file.
     pub async fn read_file_part(&self, key: &ApiKey, file: &str, part: i32) -> Result<Vec<u8>> {
-        call!(self, "SELECT vectorstore.api_read_file_part($1, $2, $3)", key.credential(), file, part)
+        read!(self, "SELECT vectorstore.api_read_file_part($1, $2, $3)", key.credential(), file, part)
     }
 }

@@ -1,21 +1,25 @@
 //! Functions on requests with an `Idempotency-Key`.
 
 use super::{Db, call};
+use crate::deadline::bound;
 use crate::error::Result;
 use crate::idempotency::{Claim, Known, LEASE};
 
 impl Db {
     /// Begins a request, or says what became of it.
     pub async fn claim_request(&self, claim: &Claim) -> Result<Known> {
-        let (state, digest, status, content_type, body) =
-            sqlx::query_as("SELECT * FROM vectorstore.api_claim_request($1, $2, $3, $4, $5)")
-                .bind(claim.key.credential())
-                .bind(&claim.name)
-                .bind(claim.digest().map(Vec::from))
-                .bind(&claim.lease[..])
-                .bind(LEASE.as_secs() as i32)
-                .fetch_one(&self.pool)
-                .await?;
+        let query = sqlx::query_as("SELECT * FROM vectorstore.api_claim_request($1, $2, $3, $4, $5)")
+            .bind(claim.key.credential())
+            .bind(&claim.name)
+            .bind(claim.digest().map(Vec::from))
+            .bind(&claim.lease[..])
+            .bind(LEASE.as_secs() as i32);
+        let done = async {
+            let mut lease = self.pool.acquire().await?;
+            let result = query.fetch_one(lease.start()).await;
+            lease.finish(result)
+        };
+        let (state, digest, status, content_type, body) = bound(done).await??;
         Ok(Known { state, digest, status, content_type, body })
     }
 
@@ -54,12 +58,13 @@ impl Db {
 
     /// Ends a request without an answer worth keeping.
     pub async fn release_request(&self, claim: &Claim) -> Result<()> {
-        sqlx::query("SELECT vectorstore.api_release_request($1, $2, $3)")
+        let query = sqlx::query("SELECT vectorstore.api_release_request($1, $2, $3)")
             .bind(claim.key.credential())
             .bind(&claim.name)
-            .bind(&claim.lease[..])
-            .execute(&self.pool)
-            .await?;
+            .bind(&claim.lease[..]);
+        let mut lease = self.pool.acquire().await?;
+        let result = query.execute(lease.start()).await;
+        lease.finish(result)?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Db, Raw, call, effect};
+use super::{Db, Raw, call, effect, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::StoreId;
@@ -45,6 +45,9 @@ pub struct Job {
     pub embedding_model: String,
     /// Their dimensions.
     pub dimensions: i32,
+    /// Seconds between its creation and now; of an older extension nothing.
+    #[serde(default)]
+    pub waited: f64,
 }
 
 /// What the database says of a file that is being attached.
@@ -128,7 +131,7 @@ impl Db {
 
     /// One part of the file; nothing when the lease is lost.
     pub async fn read_job_part(&self, job: &Job, part: i32) -> Result<Option<Vec<u8>>> {
-        call!(
+        read!(
             self,
             "SELECT vectorstore.api_read_job_part($1, $2, $3, $4)",
             job.store_id,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::files::Body;
-use super::{Attachment, Db, Raw, call, effect};
+use super::{Attachment, Db, Raw, call, effect, part, read};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::{Page, StoreId};
@@ -126,7 +126,7 @@ impl Db {
 
     /// Lists vector stores.
     pub async fn list_stores(&self, key: &ApiKey, page: &Page) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_list_vector_stores($1, $2, $3, $4, $5)",
             key.credential(),
@@ -140,13 +140,25 @@ impl Db {
 
     /// Fails unless the key is valid: for requests that need nothing else from the database.
     pub async fn check_key(&self, key: &ApiKey) -> Result<()> {
-        let _: bool = call!(self, "SELECT vectorstore.api_check_key($1)", key.credential())?;
+        let _: bool = read!(self, "SELECT vectorstore.api_check_key($1)", key.credential())?;
         Ok(())
     }
 
     /// One vector store.
     pub async fn get_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
+            self,
+            "SELECT vectorstore.api_get_vector_store($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.credential(),
+        )?;
+        Ok(body.into())
+    }
+
+    /// The same as a part of another request.
+    pub async fn look_at_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        let body: Body = part!(
             self,
             "SELECT vectorstore.api_get_vector_store($1, $2, $3)",
             store.number,
@@ -189,7 +201,7 @@ impl Db {
 
     /// Searches a vector store.
     pub async fn search(&self, store: &StoreId, key: &ApiKey, search: &Search<'_>) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_search($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
@@ -206,7 +218,7 @@ impl Db {
 
     /// Lists the files of a store.
     pub async fn list_store_files(&self, store: &StoreId, key: &ApiKey, page: &Page) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_list_store_files($1, $2, $3, $4, $5, $6, $7, $8)",
             store.number,
@@ -223,7 +235,20 @@ impl Db {
 
     /// One file of a store.
     pub async fn get_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
+            self,
+            "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
+            store.number,
+            &store.text,
+            key.credential(),
+            file,
+        )?;
+        Ok(body.into())
+    }
+
+    /// The same as a part of another request.
+    pub async fn look_at_store_file(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
+        let body: Body = part!(
             self,
             "SELECT vectorstore.api_get_store_file($1, $2, $3, $4)",
             store.number,
@@ -269,7 +294,7 @@ impl Db {
 
     /// The parsed text of a file.
     pub async fn store_file_content(&self, store: &StoreId, key: &ApiKey, file: &str) -> Result<Raw> {
-        let body: Body = call!(
+        let body: Body = read!(
             self,
             "SELECT vectorstore.api_store_file_content($1, $2, $3, $4)",
             store.number,

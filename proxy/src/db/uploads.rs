@@ -5,8 +5,10 @@ use sqlx::types::Json;
 use tokio::io::AsyncRead;
 
 use super::files::{Body, append};
-use super::{Db, NewFile, Raw, call, effect, settle};
+use super::{Db, NewFile, Raw, effect, read, settle, transact};
+use crate::account;
 use crate::auth::ApiKey;
+use crate::deadline::bound;
 use crate::error::Result;
 
 /// A part that is about to be read.
@@ -59,22 +61,22 @@ impl Db {
         upload: &str,
         data: impl AsyncRead + Unpin,
     ) -> Result<Raw> {
-        let mut transaction = self.pool.begin().await?;
-        let part: String = sqlx::query_scalar("SELECT vectorstore.api_begin_upload_part($1, $2)")
-            .bind(key.credential())
-            .bind(upload)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
-        append(&mut transaction, sql, key, &part, data).await?;
-        let body: Body = sqlx::query_scalar("SELECT vectorstore.api_finish_upload_part($1, $2)")
-            .bind(key.credential())
-            .bind(&part)
-            .fetch_one(&mut *transaction)
-            .await?;
-        settle(&mut transaction, &body.0).await?;
-        transaction.commit().await?;
-        Ok(body.into())
+        let done = transact!(self, |transaction| {
+            let sql =
+                concat!("SELECT vectorstore.api_begin_upload_part($1, $2)", ", vectorstore.api_rate_state()");
+            let begun =
+                sqlx::query_as(sql).bind(key.credential()).bind(upload).fetch_one(&mut *transaction).await;
+            let part: String = account::note("", begun)?;
+            let sql = "SELECT vectorstore.api_append_upload_part($1, $2, $3, $4)";
+            append(&mut transaction, sql, key, &part, data).await?;
+            let sql = "SELECT vectorstore.api_finish_upload_part($1, $2)";
+            let finished =
+                sqlx::query_scalar(sql).bind(key.credential()).bind(&part).fetch_one(&mut *transaction).await;
+            let body: Body = account::note(sql, finished.map(|body| (body, None)))?;
+            settle(&mut transaction, &body.0).await?;
+            body
+        });
+        Ok(bound(done).await??.into())
     }
 
     /// The parts of an upload in the order in which they shall stand.
@@ -84,7 +86,7 @@ impl Db {
         upload: &str,
         part_ids: &[&str],
     ) -> Result<Vec<UploadPieces>> {
-        let Json(parts) = call!(
+        let Json(parts) = read!(
             self,
             "SELECT vectorstore.api_read_upload($1, $2, $3)",
             key.credential(),
@@ -96,7 +98,7 @@ impl Db {
 
     /// One piece of a part.
     pub async fn read_upload_piece(&self, key: &ApiKey, part: &str, piece: i32) -> Result<Vec<u8>> {
-        call!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.credential(), part, piece)
+        read!(self, "SELECT vectorstore.api_read_upload_piece($1, $2, $3)", key.credential(), part, piece)
     }
 
     /// Makes the file.

@@ -17,6 +17,17 @@ pub struct Breaker {
     state: Mutex<State>,
 }
 
+/// What a breaker does with calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Lets them through.
+    Closed = 0,
+    /// Lets one through, which decides what follows.
+    Probing = 1,
+    /// Stops them.
+    Open = 2,
+}
+
 enum State {
     Closed { failures: u32 },
     Open { until: Instant },
@@ -27,6 +38,16 @@ impl Breaker {
     /// Opens after `limit` failures in a row, for `pause`.
     pub fn new(limit: u32, pause: Duration) -> Self {
         Self { limit, pause, state: Mutex::new(State::Closed { failures: 0 }) }
+    }
+
+    /// What a call would meet now.
+    pub fn condition(&self) -> Condition {
+        match *lock(&self.state) {
+            State::Closed { .. } => Condition::Closed,
+            State::Open { until } | State::Probing { until } if Instant::now() >= until => Condition::Probing,
+            State::Probing { .. } => Condition::Probing,
+            State::Open { .. } => Condition::Open,
+        }
     }
 
     /// Whether a call may be made now; if not, how long to wait.
@@ -118,8 +139,9 @@ mod tests {
         breaker.failed();
         assert_eq!(breaker.check(), Ok(()), "not two in a row");
         breaker.failed();
-        assert_eq!(breaker.check(), Err(PAUSE));
+        assert_eq!((breaker.check(), breaker.condition()), (Err(PAUSE), Condition::Open));
         tokio::time::advance(PAUSE).await;
+        assert_eq!(breaker.condition(), Condition::Probing);
         assert_eq!(breaker.check(), Ok(()), "one may try");
         assert_eq!(breaker.check(), Err(PAUSE), "and only one");
         breaker.failed();
@@ -128,6 +150,7 @@ mod tests {
         assert_eq!(breaker.check(), Ok(()));
         breaker.succeeded();
         assert_eq!((breaker.check(), breaker.check()), (Ok(()), Ok(())));
+        assert_eq!(breaker.condition(), Condition::Closed);
     }
 
     #[tokio::test(start_paused = true)]

@@ -108,6 +108,7 @@ where
         .iter()
         .filter(|hash| known.contains_key(*hash))
         .for_each(|hash| state.cache().count(provider, *hash));
+    state.metrics().looked_up(known.len(), wanted.len() - known.len());
     let mut missing: HashMap<Hash, String> = HashMap::new();
     for (hash, text) in hashes.iter().zip(texts).filter(|(hash, _)| !known.contains_key(*hash)) {
         missing.entry(*hash).or_insert(text);

@@ -1,18 +1,18 @@
 //! An OpenAI-compatible endpoint.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use pgvector::Vector;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::EmbedError;
-use super::breaker::{Breaker, Budget};
+use super::breaker::{Breaker, Budget, Condition};
 
 type Result<T, E = EmbedError> = std::result::Result<T, E>;
 
@@ -124,6 +124,11 @@ impl Remote {
         Ok(vectors.into_iter().flatten().collect())
     }
 
+    /// What a call would meet now.
+    pub fn condition(&self) -> Condition {
+        self.breaker.condition()
+    }
+
     /// Somebody gave up waiting.
     pub fn too_slow(&self) {
         self.breaker.failed();
@@ -174,7 +179,7 @@ impl Remote {
             request = request.bearer_auth(key);
         }
         let response = request.send().await.map_err(|error| unavailable(describe(&error), None))?;
-        let (status, after) = (response.status(), retry_after(&response));
+        let (status, after) = (response.status(), retry_after(response.headers(), SystemTime::now()));
         let limit = texts.len() * self.endpoint.dimensions * MAX_BYTES_PER_NUMBER + 65_536;
         let answer = read(response, limit).await?;
         if status.is_success() {
@@ -250,11 +255,18 @@ fn describe(error: &reqwest::Error) -> String {
     text
 }
 
-/// Seconds that the provider wants to be left alone; dates are not worth their parsing, no API sends them.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let header = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<f64>().ok();
-    let seconds = header("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| header(RETRY_AFTER.as_str()))?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// How long the provider wants to be left alone: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds = |name: &str| text(name)?.parse::<f64>().ok();
+    match seconds("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| seconds(RETRY_AFTER.as_str())) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        // A date that is past asks for nothing.
+        None => {
+            let date = httpdate::parse_http_date(text(RETRY_AFTER.as_str())?).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        }
+    }
 }
 
 /// Full jitter: anything between nothing and a bound that doubles.
@@ -273,6 +285,8 @@ fn from_base64(text: &str) -> Option<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
     use super::*;
 
     #[test]
@@ -282,6 +296,29 @@ mod tests {
         }
         assert!((0..50).all(|_| backoff(0) <= BACKOFF.0));
         assert_ne!(backoff(5), backoff(5));
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_several_ways() {
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let asked = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            retry_after(&headers.collect(), now).map(|pause| pause.as_millis())
+        };
+        assert_eq!(asked(&[]), None);
+        assert_eq!(asked(&[("retry-after", "2")]), Some(2000));
+        assert_eq!(asked(&[("retry-after", "9"), ("retry-after-ms", "1500")]), Some(1500));
+        assert_eq!(asked(&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")]), Some(10_000));
+        // The two older forms that RFC 9110 wants to be read.
+        assert_eq!(asked(&[("retry-after", "Sunday, 06-Nov-94 08:49:47 GMT")]), Some(10_000));
+        assert_eq!(asked(&[("retry-after", "Sun Nov  6 08:49:47 1994")]), Some(10_000));
+        assert_eq!(asked(&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")]), Some(0));
+        for nonsense in ["soon", "-1", "1e400", "Sun, 06 Nov 1994"] {
+            assert_eq!(asked(&[("retry-after", nonsense)]), None, "{nonsense}");
+        }
     }
 
     #[test]

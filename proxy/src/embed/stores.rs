@@ -10,6 +10,7 @@ use crate::auth::ApiKey;
 use crate::error::{Error, Result};
 use crate::extract::StoreId;
 use crate::state::AppState;
+use crate::tokens;
 
 /// Name of the embedding model of a store.
 pub async fn model_of(state: &AppState, store: &StoreId, key: &ApiKey) -> Result<Arc<str>> {
@@ -20,10 +21,17 @@ pub async fn model_of(state: &AppState, store: &StoreId, key: &ApiKey) -> Result
         }
         return Ok(name);
     }
-    let body = state.db().get_store(store, key).await?;
+    let body = state.db().look_at_store(store, key).await?;
     let body: Value =
         serde_json::from_str(body.0.get()).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(state.remember_store_model(store, body["embedding_model"].as_str().unwrap_or_default()))
+}
+
+/// Charges a key for texts that will be embedded here.
+pub async fn charge(state: &AppState, key: &ApiKey, texts: &[String]) -> Result<()> {
+    let counted = texts.to_vec();
+    let tokens = state.compute(move || counted.iter().map(|text| tokens::count(text)).sum()).await?;
+    state.db().charge_tokens(key, tokens).await
 }
 
 /// Gives a vector to each text that has none, where only the proxy knows the model; with the local one the database
@@ -42,7 +50,8 @@ pub async fn fill_in(
     let remote = |provider: &&Arc<Provider>| !provider.is_local();
     let Some(provider) = state.providers().get(&name).filter(remote) else { return Ok(()) };
     let places: Vec<usize> = (0..texts.len()).filter(|at| vectors[*at].is_none()).collect();
-    let missing = places.iter().map(|at| texts[*at].to_owned()).collect();
+    let missing: Vec<String> = places.iter().map(|at| texts[*at].to_owned()).collect();
+    charge(state, key, &missing).await?;
     for (at, vector) in places.into_iter().zip(provider.embed(state, missing).await?) {
         vectors[at] = Some(vector);
     }

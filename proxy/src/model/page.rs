@@ -117,6 +117,30 @@ pub struct Health {
     pub version: String,
 }
 
+/// How much `/healthz` tells.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct HealthQuery {
+    /// Whether every check is told.
+    #[param(allow_reserved, example = "true")]
+    pub verbose: Option<String>,
+}
+
+/// How the server does.
+#[derive(ToSchema)]
+pub struct HealthDetails {
+    /// `ok`, `degraded` or `down`
+    pub status: String,
+    /// Version of the proxy.
+    pub version: String,
+    /// Every check by its name; absent unless asked for.
+    #[schema(nullable = false)]
+    pub checks: Option<serde_json::Value>,
+    /// Absent unless the status is `down`.
+    #[schema(nullable = false)]
+    pub error: Option<ErrorObject>,
+}
+
 /// Whether the server can answer requests.
 #[derive(ToSchema)]
 pub struct Ready {

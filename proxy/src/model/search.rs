@@ -62,10 +62,10 @@ pub enum Combination {
 #[derive(ToSchema)]
 pub struct HybridSearch {
     /// Weight of the vector score.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub embedding_weight: f64,
     /// Weight of the keyword score.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub text_weight: f64,
 }
 
@@ -103,10 +103,10 @@ pub struct SearchRequest {
     #[schema(default = "hybrid")]
     pub search_mode: Option<SearchMode>,
     /// Extension: weight of the vector score.
-    #[schema(minimum = 0, default = 0.7)]
+    #[schema(minimum = 0, maximum = 1000000, default = 0.7)]
     pub vector_weight: Option<f64>,
     /// Extension: weight of the keyword score.
-    #[schema(minimum = 0, default = 0.3)]
+    #[schema(minimum = 0, maximum = 1000000, default = 0.3)]
     pub keyword_weight: Option<f64>,
     /// Extension: a vector to search with, for stores without an embedding model; it goes with each of the queries.
     #[schema(max_items = 16000)]
@@ -176,9 +176,9 @@ pub struct SearchResult {
     /// Higher is better.
     #[schema(minimum = 0, maximum = 1)]
     pub score: f64,
-    /// The file's attributes.
+    /// The file's attributes; of a passage that was put in without a file its metadata, which may be any object.
     #[schema(required = true)]
-    pub attributes: Option<HashMap<String, AttributeValue>>,
+    pub attributes: Option<HashMap<String, serde_json::Value>>,
     /// The text found.
     pub content: Vec<TextContent>,
     /// Extension: why it stands where it does, when asked for.

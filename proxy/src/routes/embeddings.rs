@@ -42,10 +42,10 @@ pub async fn create_embedding(
         let format = fields.choice("encoding_format", &["float", "base64"])?;
         Ok((provider, read_input(fields)?, format == Some("base64")))
     })?;
-    state.db().check_key(&key).await?;
     let model = provider.own_name().unwrap_or(&provider.name).to_owned();
     let tokenizer = state.model().filter(|_| provider.is_local()).cloned();
     let (inputs, total) = state.compute(move || count(tokenizer, inputs)).await??;
+    state.db().charge_embeddings(&key, total).await?;
     let vectors = provider.embed(&state, inputs).await?;
     Ok(Json(answer(&model, &vectors, total, base64)))
 }

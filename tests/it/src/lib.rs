@@ -86,6 +86,7 @@ impl Fixture {
             extract_memory: 1024,
             extract_seconds: 30,
             statement_timeout: 30,
+            request_timeout: 600,
             drain_seconds: 0,
             ingest_workers: 0,
             ingest_wait: 10,

@@ -5,7 +5,7 @@ use axum::http::{Request, header};
 use vectorstore_it::{Fixture, KEY};
 
 /// Operations that are open to everybody.
-const OPEN: [&str; 2] = ["/health", "/ready"];
+const OPEN: [&str; 4] = ["/health", "/healthz", "/metrics", "/ready"];
 
 /// A body that each operation would accept: bodies are checked before a database connection is used, so only a good
 /// one shows that the key is looked up. An operation that is missing here fails the test.
@@ -115,7 +115,7 @@ async fn a_revoked_key_is_refused_at_once() {
 #[tokio::test]
 async fn health_and_ready_need_no_key() {
     let fixture = Fixture::new().await;
-    for path in ["/health", "/ready", "/livez", "/readyz"] {
+    for path in ["/health", "/ready", "/livez", "/readyz", "/healthz"] {
         let answer = fixture.send(Request::get(path).body(Body::empty()).unwrap()).await;
         answer.ok();
     }

@@ -24,7 +24,13 @@ pub async fn search(
         Ok(None) => return (state.db().search(store, key, &search).await, false),
         Err(error) => return (Err(error), false),
     };
-    let vectors = match vectors_of(state, &provider, &search).await {
+    let (places, texts) = texts_of(&search);
+    if !texts.is_empty()
+        && let Err(error) = embed::charge(state, key, &texts).await
+    {
+        return (Err(error), false);
+    }
+    let vectors = match vectors_of(state, &provider, &search, places, texts).await {
         Ok(vectors) => vectors,
         Err(error) if search.options.mode == Some("vector_only") => return (Err(error), false),
         Err(error) => {
@@ -66,17 +72,12 @@ async fn provider_of(
     }
 }
 
-/// The search's vectors, with one for each text that had none.
-async fn vectors_of(
-    state: &AppState,
-    provider: &Provider,
-    search: &Search<'_>,
-) -> Result<Vec<Option<Vector>>> {
-    let mut vectors = search.vectors.clone();
-    vectors.resize(search.texts.len().max(vectors.len()), None);
+/// The texts that have no vector, and their places.
+fn texts_of(search: &Search<'_>) -> (Vec<usize>, Vec<String>) {
     let (mut places, mut texts) = (Vec::new(), Vec::new());
     for (at, text) in search.texts.iter().enumerate() {
-        let Some(text) = text.filter(|_| vectors[at].is_none()) else { continue };
+        let has_vector = search.vectors.get(at).is_some_and(Option::is_some);
+        let Some(text) = text.filter(|_| !has_vector) else { continue };
         // Of a query of exclusions nothing is left to embed.
         let text = Syntax::parse(text).text;
         if !text.trim().is_empty() {
@@ -84,9 +85,22 @@ async fn vectors_of(
             texts.push(text.to_string());
         }
     }
+    (places, texts)
+}
+
+/// The search's vectors, with one for each text that had none.
+async fn vectors_of(
+    state: &AppState,
+    provider: &Provider,
+    search: &Search<'_>,
+    places: Vec<usize>,
+    texts: Vec<String>,
+) -> Result<Vec<Option<Vector>>> {
+    let mut vectors = search.vectors.clone();
     if texts.is_empty() {
-        return Ok(search.vectors.clone());
+        return Ok(vectors);
     }
+    vectors.resize(search.texts.len().max(vectors.len()), None);
     for (at, vector) in places.into_iter().zip(provider.embed_query(state, texts).await?) {
         vectors[at] = Some(vector);
     }

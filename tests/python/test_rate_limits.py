@@ -1,0 +1,167 @@
+"""Rate limits: one number for any number of proxies, and headers by which clients know what to do."""
+
+import hashlib
+import os
+import re
+import subprocess
+import time
+
+import openai
+import pytest
+
+from http_client import Http
+from load import Connection, offer
+
+# A Go-style duration of less than two minutes.
+DURATION = re.compile(r"(\d+m)?(\d+(\.\d+)?s)|\d+ms")
+
+
+@pytest.fixture
+def make_key(own_database, proxy_program):
+    """Makes API keys; gives the key and its id."""
+
+    def make(name="limited"):
+        printed = subprocess.run([proxy_program, "key", "new"], capture_output=True, text=True, check=True).stdout
+        key = dict(line.split("=") for line in printed.split())["key"]
+        return key, own_database.one("SELECT vs_create_api_key(%s, %s)", name, hashlib.sha256(key.encode()).digest())
+
+    return make
+
+
+@pytest.fixture
+def limited(own_database, make_key):
+    """A key with limits."""
+
+    def limit(**limits):
+        key, number = make_key()
+        names = ", ".join(f"{name} => %s" for name in limits)
+        own_database.all(f"SELECT vs_set_rate_limit(%s, {names})", number, *limits.values())
+        return key
+
+    return limit
+
+
+def test_four_proxies_share_one_limit(start_proxy, limited):
+    seconds = float(os.environ.get("VS_LIMIT_SECONDS", "8"))
+    key = limited(requests_per_second=100, requests_burst=20)
+    proxies = [start_proxy().base_url for _ in range(4)]
+    for url in proxies:
+        Http(url, key).get("/vector_stores/vs_none")  # Connections to the database are there.
+    time.sleep(0.5)
+    answers = offer(proxies, key, rate=400, seconds=seconds)
+    admitted = [answer for answer in answers if answer.status == 200]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(admitted) + len(refused) == len(answers)
+    duration = answers[-1].at - answers[0].at
+    offered = len(answers) / duration
+    assert offered > 200, "the limit was hardly reached"
+    expected = 20 + 100 * duration
+    print(f"offered {offered:.0f}/s for {duration:.1f} s: admitted {len(admitted)}, expected {expected:.0f}")
+    assert abs(len(admitted) - expected) <= 0.02 * expected
+    for answer in refused:
+        assert 1 <= int(answer.headers["retry-after"]) <= 120
+
+
+def test_who_waits_as_told_passes(start_proxy, limited):
+    key = limited(requests_per_second=20, requests_burst=2)
+    connection = Connection(start_proxy().base_url, key)
+    waited, passed = 0, 0
+    for _ in range(200):
+        answer = connection.send("GET", "/vector_stores?limit=1")
+        if answer.status != 429:
+            continue
+        waited += 1
+        time.sleep(int(answer.headers["retry-after-ms"]) / 1000)
+        passed += connection.send("GET", "/vector_stores?limit=1").status == 200
+    assert waited >= 50
+    assert passed >= 0.99 * waited
+
+
+def test_headers_say_where_the_limits_stand(start_proxy, limited):
+    key = limited(requests_per_minute=5, tokens_per_minute=20)
+    proxy = start_proxy()
+    http = Http(proxy.base_url, key)
+    remaining = []
+    for _ in range(3):
+        headers = http.get("/vector_stores").headers
+        assert headers["x-ratelimit-limit-requests"] == "5"
+        assert DURATION.fullmatch(headers["x-ratelimit-reset-requests"]), headers["x-ratelimit-reset-requests"]
+        assert "x-ratelimit-limit-tokens" not in headers
+        remaining.append(int(headers["x-ratelimit-remaining-requests"]))
+    assert remaining == [4, 3, 2]
+
+    reply = http.post("/embeddings", {"model": "local", "input": "five words in this text"})
+    assert reply.status == 200
+    used = reply.json()["usage"]["total_tokens"]
+    assert reply.headers["x-ratelimit-limit-tokens"] == "20"
+    assert reply.headers["x-ratelimit-remaining-tokens"] == str(20 - used)
+    assert reply.headers["x-ratelimit-remaining-requests"] == "1"
+
+    reply = http.post("/embeddings", {"model": "local", "input": "many words " * 8})
+    error = reply.error(429)
+    assert (error["type"], error["code"]) == ("tokens", "rate_limit_exceeded")
+    assert int(reply.headers["retry-after"]) >= 1 and reply.headers["x-should-retry"] == "true"
+    # What can never pass is not worth a retry.
+    reply = http.post("/embeddings", {"model": "local", "input": "many words " * 30})
+    error = reply.error(429)
+    assert error["type"] == ("requests" if reply.headers["x-should-retry"] == "true" else "tokens")
+
+    reply = http.get("/vector_stores")
+    error = reply.error(429)
+    assert (error["type"], error["code"], error["param"]) == ("requests", "rate_limit_exceeded", None)
+    assert reply.headers["x-ratelimit-remaining-requests"] == "0"
+    milliseconds = int(reply.headers["retry-after-ms"])
+    assert 0 < milliseconds <= 12_000 and int(reply.headers["retry-after"]) == -(-milliseconds // 1000)
+
+
+def test_the_sdk_waits_and_passes(start_proxy, limited):
+    key = limited(requests_per_second=5, requests_burst=1)
+    client = openai.OpenAI(base_url=start_proxy().base_url, api_key=key, max_retries=3)
+    for _ in range(3):
+        client.vector_stores.list(limit=1)
+
+
+def test_a_request_is_charged_once(start_proxy, limited, own_database):
+    """Attaching a file looks at it until it is read, and an upload is several statements: one request each."""
+    http = Http(start_proxy().base_url, limited(requests_per_minute=1000))
+
+    def left(reply):
+        assert reply.status == 200, reply.body
+        return int(reply.headers["x-ratelimit-remaining-requests"])
+
+    store = http.ok("POST", "/vector_stores", {"name": "charged"})["id"]
+    form = (
+        b'--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
+        b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhello\r\n--x--\r\n'
+    )
+    before = left(http.get("/vector_stores"))
+    reply = http.post("/files", form, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert left(reply) >= before - 1
+    before = left(http.get("/vector_stores"))
+    file = reply.json()["id"]
+    assert left(http.post(f"/vector_stores/{store}/files", {"file_id": file})) >= before - 1
+
+
+def test_admins_set_limits_over_http(start_proxy, make_key, own_database):
+    proxy = start_proxy()
+    key, number = make_key("over http")
+    limit = proxy.http.ok("PUT", "/admin/rate_limits", {"api_key_id": number, "requests_per_minute": 2})
+    assert (limit["object"], limit["scope"], limit["requests_per_minute"]) == ("rate_limit", "key", 2)
+    listed = proxy.http.ok("GET", "/admin/rate_limits")
+    assert [entry["api_key_id"] for entry in listed["data"]].count(number) == 1
+    limited = Http(proxy.base_url, key)
+    assert [limited.get("/vector_stores").status for _ in range(3)] == [200, 200, 429]
+    assert proxy.http.ok("PUT", "/admin/rate_limits", {"api_key_id": number, "inherit": True})["deleted"]
+    assert limited.get("/vector_stores").status == 200
+
+    # A dry run refuses nobody, shows no headers, and counts.
+    proxy.http.ok("PUT", "/admin/rate_limits", {"api_key_id": number, "requests_per_minute": 1, "dry_run": True})
+    replies = [limited.get("/vector_stores") for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert "x-ratelimit-limit-requests" not in replies[0].headers
+    assert own_database.one("SELECT would_limit FROM vs_stat_requests WHERE operation = 'list_vector_stores'") >= 2
+
+    for body in ({"requests_per_second": 0}, {"scope": "key"}, {"scope": "x"}, {"requests_per_minute": "1"}):
+        assert proxy.http.send("PUT", "/admin/rate_limits", body).error(400)["param"]
+    unknown = proxy.http.send("PUT", "/admin/rate_limits", {"api_key_id": "key_none", "requests_per_minute": 1})
+    unknown.error(404)
