@@ -1,5 +1,5 @@
-"""Every operation of the HTTP API: what a key must be allowed to do for it, and requests that name objects in every place
-where one can be named. `{store}` and its like stand for ids, `{word}` for a text that only one tenant has."""
+"""Every operation of the HTTP API: what a key must be allowed to do for it, and requests that name objects wherever one
+can be named. `{store}` and its like stand for ids, `{word}` for a text that only one tenant has."""
 
 import json
 from dataclasses import dataclass, field
@@ -85,7 +85,9 @@ ROWS = {
     ),
     "POST /v1/vector_stores/{store}/embeddings": Row("write", bodies({"content": "A text."})),
     "POST /v1/vector_stores/{store}/embeddings/batch": Row("write", bodies({"embeddings": [{"content": "A text."}]})),
-    "DELETE /v1/vector_stores/{store}/embeddings/batch": Row("write", bodies({"ids": ["{embedding}"]}, {"filter": OWNER})),
+    "DELETE /v1/vector_stores/{store}/embeddings/batch": Row(
+        "write", bodies({"ids": ["{embedding}"]}, {"filter": OWNER})
+    ),
     "GET /v1/vector_stores/{store}/embeddings/{embedding}": Row("search"),
     "PUT /v1/vector_stores/{store}/embeddings/{embedding}": Row("write", bodies({"content": "Another text."})),
     "PATCH /v1/vector_stores/{store}/embeddings/{embedding}": Row("write", bodies({"metadata": {"a": 1}})),

@@ -22,8 +22,13 @@ UNKNOWN_IDS = {
 def multipart(name, content, **fields):
     """Body and headers of a form with one file."""
     boundary = uuid.uuid4().hex
-    parts = [f'--{boundary}\r\ncontent-disposition: form-data; name="{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()]
-    parts.append(f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="f.txt"\r\n\r\n{content}\r\n')
+    parts = [
+        f'--{boundary}\r\ncontent-disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    ]
+    parts.append(
+        f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="f.txt"\r\n\r\n{content}\r\n'
+    )
     parts.append(f"--{boundary}--\r\n")
     return "".join(parts).encode(), {"content-type": f"multipart/form-data; boundary={boundary}"}
 
@@ -73,7 +78,9 @@ class Tenant:
             {"content": f"A single {word} in a text.", "metadata": {"owner": word}},
         )["id"]
         upload = http.ok(
-            "POST", "/uploads", {"filename": f"{word}.txt", "purpose": "assistants", "bytes": 4, "mime_type": "text/plain"}
+            "POST",
+            "/uploads",
+            {"filename": f"{word}.txt", "purpose": "assistants", "bytes": 4, "mime_type": "text/plain"},
         )["id"]
         body, headers = multipart("data", "text")
         part = http.ok("POST", f"/uploads/{upload}/parts", body, headers=headers)["id"]

@@ -119,7 +119,9 @@ class Sql:
 
     def search(self, key, store, word):
         options = {"k": 50, "mode": "keyword_only"} if word else {"k": 50}
-        answer = self.of_store("api_search", key, store, [word] if word else [], [None] if word else [], options, None, [LEVEL])
+        answer = self.of_store(
+            "api_search", key, store, [word] if word else [], [None] if word else [], options, None, [LEVEL]
+        )
         return found(answer)
 
     def upload(self, key, content):

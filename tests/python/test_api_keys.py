@@ -124,9 +124,7 @@ def test_a_rotated_key_has_a_successor_while_both_work(tenant, own_database):
     assert [status(http) for http in clients] == [200, 200]
     ends = tenant.admin.ok("GET", f"/api_keys/{old['id']}")["expires_at"]
     assert abs(ends - time.time() - 86400) < 60
-    own_database.all(
-        "UPDATE vectorstore.api_keys SET expires_at = now() WHERE key_id = %s RETURNING 1", old["id"]
-    )
+    own_database.all("UPDATE vectorstore.api_keys SET expires_at = now() WHERE key_id = %s RETURNING 1", old["id"])
     assert [status(http) for http in clients] == [401, 200]
     last = tenant.admin.ok("POST", f"/api_keys/{new['id']}/rotate", {"overlap_seconds": 0})
     assert status(clients[1]) == 401 and status(tenant.with_key(last["key"])) == 200
@@ -268,7 +266,9 @@ def test_a_key_with_a_filter_reads_what_passes_it(tenant, papers):
     listed = http.ok("GET", f"{path}/embeddings?limit=100&include=embedding")["data"]
     assert len(listed) == 7 and all(text["metadata"]["level"] == "open" for text in listed)
     for text in hidden:
-        unknown = http.get(f"{path}/embeddings/emb_{UNKNOWN}").body.replace(f"emb_{UNKNOWN}".encode(), text["id"].encode())
+        unknown = http.get(f"{path}/embeddings/emb_{UNKNOWN}").body.replace(
+            f"emb_{UNKNOWN}".encode(), text["id"].encode()
+        )
         assert http.get(f"{path}/embeddings/{text['id']}").body == unknown
         check(http.get(f"{path}/embeddings?after={text['id']}"), 400)
     assert [file["id"] for file in http.ok("GET", f"{path}/files")["data"]] == [files["open"]]

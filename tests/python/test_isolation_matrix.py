@@ -49,10 +49,15 @@ class World:
 
     def make_bad_keys(self):
         mine, role = self.mine, "admin"
-        revoked, expired, away = mine.make_key(role), mine.make_key(role), mine.client(role, allowed_ips=["192.0.2.0/24"])
+        revoked, expired, away = (
+            mine.make_key(role),
+            mine.make_key(role),
+            mine.client(role, allowed_ips=["192.0.2.0/24"]),
+        )
         assert self.database.one("SELECT vs_revoke_api_key(%s, %s)", revoked["id"], mine.id)
         self.database.all(
-            "UPDATE vectorstore.api_keys SET expires_at = now() - interval '1 s' WHERE key_id = %s RETURNING 1", expired["id"]
+            "UPDATE vectorstore.api_keys SET expires_at = now() - interval '1 s' WHERE key_id = %s RETURNING 1",
+            expired["id"],
         )
         deleted = mine.make_key(role)
         mine.admin.ok("DELETE", f"/api_keys/{deleted['id']}")
@@ -68,7 +73,13 @@ class World:
         """All that `mine` has, as its administrator sees it; but not what belongs to the narrowed key."""
         http, ids = self.mine.admin, self.mine.ids
         store = f"/vector_stores/{ids['store']}"
-        paths = [store, f"{store}/files", f"{store}/embeddings", f"{store}/file_batches/{ids['batch']}", f"/files/{ids['file']}"]
+        paths = [
+            store,
+            f"{store}/files",
+            f"{store}/embeddings",
+            f"{store}/file_batches/{ids['batch']}",
+            f"/files/{ids['file']}",
+        ]
         stores = [other for other in http.ok("GET", "/vector_stores")["data"] if other["id"] != self.side["store"]]
         keys = [key | {"last_used_at": None} for key in http.ok("GET", "/api_keys?limit=100")["data"]]
         return [http.ok("GET", path) for path in (*paths, "/admin/quotas")] + [stores, keys]
@@ -94,7 +105,7 @@ VARYING = {"x-request-id", "openai-processing-ms", "date", "content-length"}
 
 
 def check_hidden(http, entry, own, foreign):
-    """Objects of somebody else and objects that do not exist get the same answer: all of them, and each among own ones."""
+    """What is somebody else's and what does not exist get the same answer: all of it, and each among own objects."""
     name, _, variant = entry
     places = placeholders(name, variant)
     choices = {frozenset(places)} | ({frozenset([place]) for place in places} if own.keys() >= set(places) else set())

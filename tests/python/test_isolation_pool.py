@@ -1,5 +1,5 @@
-"""Two tenants through a proxy with a single database connection, with errors and hang-ups between: what one call has left
-in the session must never reach the next.
+"""Two tenants through a proxy with a single database connection, with errors and hang-ups between: what one call has
+left in the session must never reach the next.
 
 VS_POOL_REQUESTS sets the number of requests, VS_POOL_SEED what they are.
 """

@@ -69,10 +69,14 @@ def use(http, keys):
     keys.append(rotated["key"])
     answers += [client.get("/vector_stores"), tenant.with_key(rotated["key"]).get("/vector_stores")]
     answers.append(tenant.admin.post("/api_keys", {}, headers={"idempotency-key": "twice"}))
-    answers += [tenant.admin.get(path) for path in ("/api_keys", f"/api_keys/{made['id']}", f"/api_keys/{rotated['id']}")]
+    answers += [
+        tenant.admin.get(path) for path in ("/api_keys", f"/api_keys/{made['id']}", f"/api_keys/{rotated['id']}")
+    ]
     tenant.admin.ok("DELETE", f"/api_keys/{made['id']}")
     answers += [client.get("/vector_stores"), client.post("/vector_stores", {})]
-    answers += [http.get(path, root=True) for path in ("/metrics", "/ready", "/health", "/openapi.json", "/admin/tenants")]
+    answers += [
+        http.get(path, root=True) for path in ("/metrics", "/ready", "/health", "/openapi.json", "/admin/tenants")
+    ]
     return answers
 
 
@@ -109,7 +113,9 @@ def tables(database):
 
 
 def dump(setting, database):
-    program = Path(subprocess.run([setting("VS_PG_CONFIG"), "--bindir"], capture_output=True, text=True, check=True).stdout.strip())
+    program = Path(
+        subprocess.run([setting("VS_PG_CONFIG"), "--bindir"], capture_output=True, text=True, check=True).stdout.strip()
+    )
     url = with_database(database.server, database.name)
     return subprocess.run([program / "pg_dump", url], capture_output=True, check=True).stdout.decode()
 
@@ -119,7 +125,9 @@ def activity(database):
     login = with_database(database.server, database.name, f"{ROLE}:{ROLE}")
     for connection in (psycopg.connect(login), psycopg.connect(with_database(database.server, database.name))):
         with connection:
-            yield "\n".join(row[0] for row in connection.execute("SELECT (a.*)::text FROM pg_stat_activity a").fetchall())
+            yield "\n".join(
+                row[0] for row in connection.execute("SELECT (a.*)::text FROM pg_stat_activity a").fetchall()
+            )
 
 
 def test_a_key_is_nowhere(own_database, talkative, server_log, proxies, setting, tmp_path):
@@ -141,7 +149,9 @@ def test_a_key_is_nowhere(own_database, talkative, server_log, proxies, setting,
     places["answers"] = "\n".join(f"{reply.status} {reply.headers} {reply.body}" for reply in answers)
     # The places are the right ones: each knows the key by what is public, or by its hash.
     digest = hashlib.sha256(keys[-1].encode()).hexdigest()
-    assert digest in places["server log"] and digest in places["pg_dump"] and digest in places['"vectorstore"."api_keys"']
+    assert (
+        digest in places["server log"] and digest in places["pg_dump"] and digest in places['"vectorstore"."api_keys"']
+    )
     assert keys[-1][8:24] in places["proxy log"]
     assert re.search(r"DEBUG|TRACE", places["proxy log"])
     assert "canary" in places["answers"] and "vectorstore-proxy" in places["pg_stat_activity"]
