@@ -1,6 +1,6 @@
 # Everything a user or CI does here; the work is in scripts/. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status psql setup build models test upgrade lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer reset
+.PHONY: help run up down status psql setup build models test upgrade lint bench bench-search bench-ingest bench-scale bench-quality bench-transformer bench-stats reset
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ bench-scale: ## many stores beside a big one, vectors at a million rows
 
 bench-quality: ## relevance on judged collections
 	@scripts/bench-peers quality $(ARGS)
+
+bench-stats: ## what statistics cost a search
+	@scripts/bench-stats
 
 bench-transformer: ## the transformer beside its Python original
 	@scripts/bench-transformer

@@ -4,6 +4,18 @@
 -- Every function is replaced by that of version 0.2.0. What is dropped first is gone, or returns something else.
 -- SELECT vs_install() migrates the tables afterwards.
 
+ALTER EXTENSION vectorstore DROP FUNCTION @extschema@.vs_create_api_key(text,bytea,timestamp with time zone);
+DROP FUNCTION @extschema@.vs_create_api_key(text,bytea,timestamp with time zone);
+ALTER EXTENSION vectorstore DROP FUNCTION @extschema@.vs_revoke_api_key(text);
+DROP FUNCTION @extschema@.vs_revoke_api_key(text);
+ALTER EXTENSION vectorstore DROP FUNCTION vectorstore._api_batch(bigint,text,bytea,text);
+DROP FUNCTION vectorstore._api_batch(bigint,text,bytea,text);
+ALTER EXTENSION vectorstore DROP FUNCTION vectorstore._api_store_file(bigint,text,bytea,text);
+DROP FUNCTION vectorstore._api_store_file(bigint,text,bytea,text);
+ALTER EXTENSION vectorstore DROP FUNCTION vectorstore._key_tenant(bytea);
+DROP FUNCTION vectorstore._key_tenant(bytea);
+ALTER EXTENSION vectorstore DROP FUNCTION vectorstore._store(text);
+DROP FUNCTION vectorstore._store(text);
 
 -- ---- schema/roles.sql
 -- Roles and the schema.
@@ -14,7 +26,7 @@ DO $roles$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['vectorstore_owner', 'vectorstore_admin', 'vectorstore_app'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['vectorstore_owner', 'vectorstore_admin', 'vectorstore_user', 'vectorstore_app'] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) wanted) THEN
             BEGIN
                 EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
@@ -31,6 +43,8 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'The role must be neither superuser, nor BYPASSRLS, nor CREATEROLE.';
     END IF;
+    -- Whoever is given a tenant becomes a member; the functions that do it belong to the owner.
+    GRANT vectorstore_user TO vectorstore_owner WITH ADMIN OPTION;
 END
 $roles$;
 
@@ -59,9 +73,9 @@ END
 $schema$;
 COMMENT ON SCHEMA vectorstore IS 'Data and internals of the extension vectorstore. SQL users call vs_*; the HTTP proxy calls api_*.';
 GRANT USAGE, CREATE ON SCHEMA vectorstore TO vectorstore_owner;
-GRANT USAGE ON SCHEMA vectorstore TO vectorstore_admin, vectorstore_app;
-GRANT USAGE ON SCHEMA @extschema@ TO vectorstore_owner, vectorstore_admin;
-GRANT USAGE ON SCHEMA @extschema:vector@ TO vectorstore_owner, vectorstore_admin, vectorstore_app;
+GRANT USAGE ON SCHEMA vectorstore TO vectorstore_admin, vectorstore_user, vectorstore_app;
+GRANT USAGE ON SCHEMA @extschema@ TO vectorstore_owner, vectorstore_admin, vectorstore_user;
+GRANT USAGE ON SCHEMA @extschema:vector@ TO vectorstore_owner, vectorstore_admin, vectorstore_user, vectorstore_app;
 
 
 -- ---- schema/rust.sql
@@ -180,12 +194,6 @@ CREATE FUNCTION vectorstore._stat_note(
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, microseconds bigint
 ) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
-CREATE FUNCTION vectorstore._note_caller(tenant_id bigint, store_id bigint, api_key bigint) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_caller_wrapper';
-COMMENT ON FUNCTION vectorstore._note_caller(bigint, bigint, bigint) IS 'Says whose call is in progress, and which store it is about.';
-CREATE FUNCTION vectorstore._note_store(store_id bigint) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_store_wrapper';
-COMMENT ON FUNCTION vectorstore._note_store(bigint) IS 'Says which store the call in progress is about.';
 CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';
@@ -1141,12 +1149,97 @@ $migrate$;
 COMMENT ON FUNCTION vectorstore._migrate_0006() IS 'Migration step 6: texts of chunks in line, and how soon search tables are vacuumed.';
 
 
+-- ---- schema/migrate_0007.sql
+-- Step 7: tenants, and what their keys and roles may do. The rules of step 1 hold.
+CREATE FUNCTION vectorstore._migrate_0007() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $migrate$
+DECLARE
+    target text;
+BEGIN
+    ALTER TABLE vectorstore.tenants ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+    -- Keys of before could do everything in their tenant.
+    ALTER TABLE vectorstore.api_keys
+        ADD COLUMN key bigint GENERATED ALWAYS AS IDENTITY,
+        ADD COLUMN role text NOT NULL DEFAULT 'admin' CHECK (role IN ('read', 'write', 'admin', 'operator')),
+        -- Numbers of the stores that the key is narrowed to; NULL for all.
+        ADD COLUMN stores bigint[],
+        ADD COLUMN allowed_ips cidr[],
+        -- What chunks and files must pass to be read; such a key reads only.
+        ADD COLUMN filter jsonb CHECK (filter IS NULL OR role = 'read'),
+        -- The key that this one takes the place of.
+        ADD COLUMN rotated_from bigint,
+        ADD COLUMN last_used_at timestamptz,
+        ADD CONSTRAINT api_keys_key UNIQUE (key);
+
+    ALTER TABLE vectorstore.files ADD COLUMN created_by bigint NOT NULL DEFAULT 0;
+    ALTER TABLE vectorstore.uploads ADD COLUMN created_by bigint NOT NULL DEFAULT 0;
+
+    CREATE TABLE vectorstore.tenant_roles (
+        tenant_id bigint NOT NULL,
+        role text COLLATE "C" NOT NULL,
+        access text NOT NULL CHECK (access IN ('read', 'write', 'admin')),
+        created_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (tenant_id, role)
+    );
+    CREATE UNIQUE INDEX tenant_roles_role ON vectorstore.tenant_roles (role, tenant_id);
+
+    CREATE TABLE vectorstore.audit_log (
+        tenant_id bigint NOT NULL,
+        audit_id bigint GENERATED ALWAYS AS IDENTITY,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        -- key_... or a database role.
+        actor text NOT NULL,
+        action text NOT NULL,
+        object text NOT NULL,
+        detail jsonb NOT NULL DEFAULT '{}',
+        PRIMARY KEY (tenant_id, audit_id)
+    );
+
+    -- For policies: whose rows a role sees that was granted a table. No member of the extension, so that dropping that
+    -- takes no policy.
+    CREATE FUNCTION vectorstore.current_tenant() RETURNS bigint
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $tenant$
+    DECLARE
+        tenant bigint;
+    BEGIN
+        EXECUTE 'SELECT vectorstore._current_tenant()' INTO tenant;
+        RETURN tenant;
+    EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value OR undefined_function THEN
+        RETURN NULL;
+    END
+    $tenant$;
+    COMMENT ON FUNCTION vectorstore.current_tenant() IS 'Number of the tenant of the SQL user, or NULL: for row-level security.';
+    REVOKE ALL ON FUNCTION vectorstore.current_tenant() FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION vectorstore.current_tenant() TO vectorstore_user;
+
+    FOREACH target IN ARRAY ARRAY['tenants', 'api_keys', 'stores', 'store_counters', 'files', 'file_parts', 'store_files',
+                                  'file_batches', 'embeddings', 'uploads', 'idempotency_keys', 'ingest_jobs', 'tenant_roles', 'audit_log'] LOOP
+        EXECUTE format('ALTER TABLE vectorstore.%I ENABLE ROW LEVEL SECURITY', target);
+        EXECUTE format('CREATE POLICY tenant ON vectorstore.%I USING (tenant_id = (SELECT vectorstore.current_tenant()))', target);
+    END LOOP;
+
+    ALTER TABLE vectorstore.tenant_roles ADD FOREIGN KEY (tenant_id) REFERENCES vectorstore.tenants ON DELETE CASCADE;
+
+    COMMENT ON TABLE vectorstore.tenant_roles IS 'Database roles and the tenants that they work for.';
+    COMMENT ON TABLE vectorstore.audit_log IS 'Administrative acts. Rows of a tenant stay when it is deleted.';
+
+    INSERT INTO vectorstore.schema_migrations (version) VALUES (7);
+END
+$migrate$;
+COMMENT ON FUNCTION vectorstore._migrate_0007() IS 'Migration step 7: tenants, and what their keys and roles may do.';
+
+
 -- ---- schema/migrate_0008.sql
 -- Step 8: usage and its statistics, and rate limits. The rules of step 1 hold; tenant 0 is nobody's: calls without a valid
 -- key. Nothing here refers to tenants and stores by a constraint: what was counted of them may come later than they go.
 CREATE FUNCTION vectorstore._migrate_0008() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $migrate$
+DECLARE
+    target text;
 BEGIN
     CREATE TABLE vectorstore.usage_logs (
         tenant_id bigint NOT NULL,
@@ -1228,10 +1321,10 @@ BEGIN
         PRIMARY KEY (tenant_id, api_key)
     );
 
-    ALTER TABLE vectorstore.usage_logs ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.usage_rollups ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.usage_totals ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE vectorstore.rate_limits ENABLE ROW LEVEL SECURITY;
+    FOREACH target IN ARRAY ARRAY['usage_logs', 'usage_rollups', 'usage_totals', 'rate_limits'] LOOP
+        EXECUTE format('ALTER TABLE vectorstore.%I ENABLE ROW LEVEL SECURITY', target);
+        EXECUTE format('CREATE POLICY tenant ON vectorstore.%I USING (tenant_id = (SELECT vectorstore.current_tenant()))', target);
+    END LOOP;
 
     COMMENT ON TABLE vectorstore.usage_logs IS 'What was called: a row a flush for each store, API key and operation. A partition a day (UTC), made ahead and dropped after vectorstore.usage_log_retention days.';
     COMMENT ON COLUMN vectorstore.usage_logs.logged_at IS 'When it was flushed: at most one flush interval after the calls.';
@@ -1303,6 +1396,9 @@ BEGIN
     IF vectorstore._schema_version() < 6 THEN
         PERFORM vectorstore._migrate_0006();
     END IF;
+    IF vectorstore._schema_version() < 7 THEN
+        PERFORM vectorstore._migrate_0007();
+    END IF;
     IF vectorstore._schema_version() < 8 THEN
         PERFORM vectorstore._migrate_0008();
     END IF;
@@ -1320,73 +1416,149 @@ COMMENT ON FUNCTION @extschema@.vs_install() IS
 -- ---- api/lookup.sql
 -- Who calls, and which store is meant. Every public function starts here.
 
--- Tenant of SQL users. One tenant exists in this version.
+-- Declarations of extension/src/principal.rs, which remembers the caller until the transaction ends.
 CREATE OR REPLACE FUNCTION vectorstore._current_tenant() RETURNS bigint
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'current_tenant_wrapper';
+CREATE FUNCTION vectorstore._enter_key(known bytea, given bytea, tenant bigint, key bigint, role text, stores bigint[], filter jsonb) RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'enter_key_wrapper';
+CREATE FUNCTION vectorstore._enter_store(p_store_id bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'enter_store_wrapper';
+CREATE FUNCTION vectorstore._choose_tenant(tenant bigint) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'choose_tenant_wrapper';
+CREATE FUNCTION vectorstore._require_access(access text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_access_wrapper';
+CREATE FUNCTION vectorstore._has_access(access text) RETURNS boolean
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'has_access_wrapper';
+CREATE FUNCTION vectorstore._scope() RETURNS bigint[]
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'scope_wrapper';
+CREATE FUNCTION vectorstore._mandatory_filter() RETURNS jsonb
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mandatory_filter_wrapper';
+CREATE FUNCTION vectorstore._caller_key() RETURNS bigint
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'caller_key_wrapper';
+COMMENT ON FUNCTION vectorstore._current_tenant() IS
+    'Tenant of the SQL user, who becomes the caller; NULL before vs_install(). 42501 for a role without a tenant, 22023 for one with several that has chosen none.';
+COMMENT ON FUNCTION vectorstore._enter_key(bytea, bytea, bigint, bigint, text, bigint[], jsonb) IS 'Makes the owner of an API key the caller; false when the hashes differ, which are compared in constant time.';
+COMMENT ON FUNCTION vectorstore._enter_store(bigint) IS 'Whether the caller may see this store of the tenant; if so, the call is about it.';
+COMMENT ON FUNCTION vectorstore._choose_tenant(bigint) IS 'Remembers for the session which tenant the SQL user wants; NULL for none.';
+COMMENT ON FUNCTION vectorstore._require_access(text) IS '42501 when the caller has less than this access: read, write, admin or operator.';
+COMMENT ON FUNCTION vectorstore._has_access(text) IS 'Whether the caller has this access or more.';
+COMMENT ON FUNCTION vectorstore._scope() IS 'Numbers of the stores that the caller is narrowed to; NULL for all.';
+COMMENT ON FUNCTION vectorstore._mandatory_filter() IS 'The filter that all must pass which the caller reads; NULL for none.';
+COMMENT ON FUNCTION vectorstore._caller_key() IS 'Number of the caller''s API key; 0 for a SQL user.';
+
+CREATE FUNCTION vectorstore._fail_forbidden() RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    tenant bigint;
 BEGIN
-    IF to_regclass('vectorstore.tenants') IS NOT NULL THEN
-        SELECT t.tenant_id INTO tenant FROM vectorstore.tenants t WHERE t.id = 'default';
-    END IF;
-    PERFORM vectorstore._note_caller(coalesce(tenant, 0), 0, 0);
-    RETURN tenant;
+    PERFORM vectorstore._fail('42501', 'You have insufficient permissions for this operation.', 'insufficient_permissions');
 END
 $$;
-COMMENT ON FUNCTION vectorstore._current_tenant() IS 'Tenant of the SQL user; NULL before vs_install().';
+COMMENT ON FUNCTION vectorstore._fail_forbidden() IS '42501: the caller may not do that.';
 
-CREATE FUNCTION vectorstore._key_number(key_hash bytea) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$ SELECT ('x' || encode(substr(key_hash, 1, 7), 'hex'))::bit(56)::bigint $$;
-COMMENT ON FUNCTION vectorstore._key_number(bytea) IS 'Number of an API key in the statistics.';
-
--- Tenant of an HTTP client, by the SHA-256 of its API key.
-CREATE OR REPLACE FUNCTION vectorstore._key_tenant(key bytea) RETURNS bigint
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- The client's address as the proxy saw it, behind the hash in a credential.
+CREATE FUNCTION vectorstore._client_address(p_key bytea) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint;
-    number bigint;
+    address bytea := substr(p_key, 33);
 BEGIN
-    IF to_regclass('vectorstore.api_keys') IS NULL THEN
+    RETURN CASE octet_length(address)
+        WHEN 4 THEN format('%s.%s.%s.%s', get_byte(address, 0), get_byte(address, 1), get_byte(address, 2), get_byte(address, 3))::inet
+        WHEN 16 THEN rtrim(regexp_replace(encode(address, 'hex'), '(....)', '\1:', 'g'), ':')::inet END;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._client_address(bytea) IS 'Address inside a credential; NULL when there is none.';
+
+-- Every function of the HTTP API begins here. A credential is the SHA-256 of an API key, and behind it the address of
+-- the client (4 or 16 bytes), if it is known. What is wrong with a key nobody is told.
+CREATE FUNCTION vectorstore._open_key(p_key bytea, p_access text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known record;
+BEGIN
+    IF to_regclass('vectorstore.tenant_roles') IS NULL THEN
         PERFORM vectorstore._fail('55000', 'vectorstore is not set up in this database yet.', NULL, NULL, 'SELECT vs_install();');
     END IF;
-    SELECT k.tenant_id, vectorstore._key_number(k.key_hash) INTO tenant, number
-    FROM vectorstore.api_keys k
-    WHERE k.key_hash = key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
-    IF tenant IS NULL THEN
+    SELECT k.* INTO known FROM vectorstore.api_keys k WHERE k.key_hash = substr(p_key, 1, 32);
+    IF known.key IS NULL
+       OR NOT vectorstore._enter_key(known.key_hash, substr(p_key, 1, 32), known.tenant_id, known.key, known.role, known.stores, known.filter)
+       OR known.revoked_at <= now() OR known.expires_at <= now()
+       OR known.allowed_ips IS NOT NULL AND NOT coalesce(vectorstore._client_address(p_key) <<= ANY (known.allowed_ips), false) THEN
         PERFORM vectorstore._fail('28000', 'Incorrect API key provided.', 'invalid_api_key');
     END IF;
-    PERFORM vectorstore._note_caller(tenant, 0, number);
     PERFORM vectorstore._rate_charge();
-    RETURN tenant;
+    IF p_access = 'create' AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
+        PERFORM vectorstore._fail_forbidden();
+    END IF;
+    PERFORM vectorstore._require_access(CASE p_access WHEN 'search' THEN 'read' WHEN 'create' THEN 'write' ELSE p_access END);
+    RETURN known.tenant_id;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._key_tenant(bytea) IS 'Tenant of an API key''s SHA-256; 28000 for an unknown, revoked or expired key.';
+COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
+    'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
+
+-- What a key with a mandatory filter reads.
+CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mandatory jsonb := vectorstore._mandatory_filter();
+    filter jsonb := nullif(p_options->'filter', 'null');
+BEGIN
+    RETURN CASE WHEN mandatory IS NULL THEN p_options
+                WHEN filter IS NULL THEN coalesce(p_options, '{}') || jsonb_build_object('filter', mandatory)
+                ELSE p_options || jsonb_build_object('filter', jsonb_build_object('type', 'and', 'filters', jsonb_build_array(mandatory, filter))) END;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._restricted(jsonb) IS 'Options of a search with the caller''s mandatory filter added.';
+
+CREATE FUNCTION vectorstore._allowed(metadata jsonb, filename text, file_id text, id text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mandatory jsonb := vectorstore._mandatory_filter();
+BEGIN
+    RETURN mandatory IS NULL OR coalesce(vectorstore._passes(true, metadata, filename, file_id, id) @@ vectorstore._filter_path(mandatory)::jsonpath, false);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._allowed(jsonb, text, text, text) IS 'Whether a chunk or a file of a store passes the caller''s mandatory filter.';
+
+-- Files belong to a tenant, not to a store: a key that is narrowed to stores sees those it made, and those in its stores.
+CREATE FUNCTION vectorstore._file_in_scope(p_tenant bigint, p_file text, p_created_by bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    scope bigint[] := vectorstore._scope();
+BEGIN
+    RETURN scope IS NULL OR p_created_by = vectorstore._caller_key() OR EXISTS (
+        SELECT FROM vectorstore.store_files f WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._file_in_scope(bigint, text, bigint) IS 'Whether the caller may see a file of the tenant.';
 
 -- For requests that need nothing else from the database.
 CREATE OR REPLACE FUNCTION vectorstore.api_check_key(p_key bytea) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._key_tenant(p_key) IS NOT NULL;
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
 
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
--- Another tenant's store looks like one that does not exist.
+-- A store of another tenant, or outside of the key's scope, looks like one that does not exist.
 CREATE OR REPLACE FUNCTION vectorstore._api_store(p_store_id bigint, p_store text, p_tenant bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM FROM vectorstore.stores s WHERE s.store_id = p_store_id AND s.id = p_store AND s.tenant_id = p_tenant;
-    IF NOT FOUND THEN
+    -- Not in the statement, which may ask it of other stores, too: it would take the last of them for the caller's.
+    IF NOT FOUND OR NOT vectorstore._enter_store(p_store_id) THEN
         PERFORM vectorstore._fail_unknown('vs_', p_store, 'vector_store_id',
             format('No vector store found with id ''%s''.', vectorstore._shown(p_store)));
     END IF;
-    PERFORM vectorstore._note_store(p_store_id);
     RETURN p_store_id;
 END
 $$;
@@ -1407,7 +1579,7 @@ $$;
 COMMENT ON FUNCTION vectorstore._fail_unknown(text, text, text, text) IS 'Raises P0002 for an unknown id with this prefix, else 22023.';
 
 -- Store of a SQL user: an id, or a name that only one store bears.
-CREATE OR REPLACE FUNCTION vectorstore._store(p_store text) RETURNS bigint
+CREATE OR REPLACE FUNCTION vectorstore._store(p_store text, p_access text DEFAULT 'read') RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1431,11 +1603,12 @@ BEGIN
         PERFORM vectorstore._fail('22023', format('More than one vector store is named ''%s''.', vectorstore._shown(p_store)),
             'invalid_value', 'store', 'Give the id: SELECT id FROM vs_stores.');
     END IF;
-    PERFORM vectorstore._note_store(found_ids[1]);
+    PERFORM vectorstore._require_access(p_access);
+    PERFORM vectorstore._enter_store(found_ids[1]);
     RETURN found_ids[1];
 END
 $$;
-COMMENT ON FUNCTION vectorstore._store(text) IS 'Number of the store with this id or name; P0002 when there is none, 22023 when a name is not unique.';
+COMMENT ON FUNCTION vectorstore._store(text, text) IS 'Number of the store with this id or name; P0002 when there is none, 22023 when a name is not unique, 42501 when the SQL user has less than this access.';
 
 
 -- ---- api/stats.sql
@@ -1537,6 +1710,9 @@ BEGIN
             microseconds = t.microseconds + excluded.microseconds, created = t.created + excluded.created,
             deleted = t.deleted + excluded.deleted, bytes = t.bytes + excluded.bytes,
             buckets = vectorstore._add_buckets(t.buckets, excluded.buckets), used_at = excluded.used_at
+    ), keys AS (
+        UPDATE vectorstore.api_keys a SET last_used_at = moment
+        FROM (SELECT DISTINCT k.api_key FROM known k WHERE k.calls > 0 AND k.api_key <> 0) u WHERE a.key = u.api_key
     )
     SELECT count(*) INTO flushed FROM known;
     RETURN flushed;
@@ -1602,13 +1778,15 @@ AS $$
 DECLARE
     tenant bigint := vectorstore._current_tenant();
 BEGIN
+    PERFORM vectorstore._require_access('admin');
     PERFORM vectorstore._stat_flush();
     DELETE FROM vectorstore.usage_totals t WHERE t.tenant_id = tenant;
+    PERFORM vectorstore._audit(tenant, 'statistics.reset', '');
     RETURN clock_timestamp();
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_stat_reset() IS
-    'Sets what vs_stat_requests, vs_stat_stores and vs_stat_keys show of the caller''s tenant to zero; usage_logs and vs_stats keep what they have. Returns the time. 55000 when vectorstore is not preloaded.';
+    'Sets what vs_stat_requests, vs_stat_stores and vs_stat_keys show of the caller''s tenant to zero; usage_logs and vs_stats keep what they have. Returns the time. For administrators of the tenant; 55000 when vectorstore is not preloaded.';
 
 
 -- ---- api/stores.sql
@@ -1803,6 +1981,7 @@ BEGIN
     END IF;
     PERFORM @extschema@.vs_install();
     tenant := vectorstore._current_tenant();
+    PERFORM vectorstore._require_access('write');
     PERFORM vectorstore._claim_name(tenant, name);
     number := vectorstore._create_store(tenant, name, description, metadata, expires_after_days, embedding_model, dimensions, language);
     IF index IS DISTINCT FROM 'segments' THEN
@@ -1822,7 +2001,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_update_store(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
 BEGIN
     IF name <> '' THEN
         PERFORM vectorstore._claim_name(vectorstore._current_tenant(), name, number);
@@ -1857,7 +2036,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_delete_store(store text, mode text DEF
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store), mode);
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._store(store, 'write'), mode);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS
@@ -2013,7 +2192,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._upsert(vectorstore._store(store), contents, ids, embeddings, metadatas);
+    RETURN vectorstore._upsert(vectorstore._store(store, 'write'), contents, ids, embeddings, metadatas);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text[], text[], @extschema:vector@.vector[], jsonb[]) IS
@@ -2026,7 +2205,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_upsert(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (vectorstore._upsert(vectorstore._store(store), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
+    RETURN (vectorstore._upsert(vectorstore._store(store, 'write'), ARRAY[content], ARRAY[id], ARRAY[embedding], ARRAY[metadata]))[1];
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_upsert(text, text, text, @extschema:vector@.vector, jsonb) IS
@@ -2055,7 +2234,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_delete(store text, ids text[]) RETURNS
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     deleted bigint;
 BEGIN
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = ANY (ids);
@@ -2070,7 +2249,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_delete(store text, id text) RETURNS bo
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
 BEGIN
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = vs_delete.id;
     RETURN FOUND;
@@ -2592,7 +2771,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_merge(store text, OUT segments bigint,
 AS $$
 BEGIN
     SELECT m.segments, m.packed, m.removed INTO segments, packed, removed
-    FROM vectorstore._merge(vectorstore._store(store), true) m;
+    FROM vectorstore._merge(vectorstore._store(store, 'write'), true) m;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_merge(text) IS
@@ -2603,7 +2782,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_rebuild(store text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     ids bigint[];
     noted bigint;
 BEGIN
@@ -2742,7 +2921,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_set_index(store text, index text) RETU
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._set_index(vectorstore._store(store), index);
+    PERFORM vectorstore._set_index(vectorstore._store(store, 'write'), index);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_index(text, text) IS
@@ -2977,7 +3156,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_update(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._store(store);
+    number bigint := vectorstore._store(store, 'write');
     chunk bigint := vectorstore._update_embedding(number, id, content, embedding, metadata, false, 
         CASE WHEN expected_version IS NOT NULL THEN ARRAY[expected_version] END);
 BEGIN
@@ -3019,7 +3198,7 @@ CREATE OR REPLACE FUNCTION @extschema@.vs_delete_where(store text, filter jsonb,
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._delete_embeddings(vectorstore._store(store), NULL, filter, dry_run, expected_count);
+    RETURN vectorstore._delete_embeddings(vectorstore._store(store, 'write'), NULL, filter, dry_run, expected_count);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_where(text, jsonb, boolean, bigint) IS
@@ -3087,40 +3266,526 @@ COMMENT ON FUNCTION @extschema@.vs_sweep() IS
 -- ---- api/keys.sql
 -- API keys. SQL sees only their SHA-256: the proxy makes keys and hashes them (vectorstore-proxy key new).
 
--- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_create_api_key(name text, key_hash bytea, expires_at timestamptz DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Who did it, for the audit log.
+CREATE FUNCTION vectorstore._audit(p_tenant bigint, p_action text, p_object text, p_detail jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO vectorstore.audit_log (tenant_id, actor, action, object, detail)
+    VALUES (p_tenant, coalesce((SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = vectorstore._caller_key()), vectorstore._outer_role()),
+            p_action, p_object, jsonb_strip_nulls(p_detail));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._audit(bigint, text, text, jsonb) IS 'Notes an administrative act of the caller in its own transaction.';
+
+CREATE FUNCTION vectorstore._outer_role() RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'outer_role_wrapper';
+COMMENT ON FUNCTION vectorstore._outer_role() IS 'The database role in effect outside of SECURITY DEFINER functions.';
+
+CREATE FUNCTION vectorstore._key_json(p_key bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object(
+            'object', 'api_key', 'id', k.key_id, 'name', k.name, 'tenant', t.id, 'role', k.role,
+            'vector_store_ids', CASE WHEN k.stores IS NULL THEN NULL ELSE (
+                SELECT coalesce(jsonb_agg(s.id ORDER BY s.store_id), '[]') FROM vectorstore.stores s WHERE s.store_id = ANY (k.stores)) END,
+            'allowed_ips', to_jsonb(k.allowed_ips::text[]), 'filter', k.filter, 'created_at', vectorstore._epoch(k.created_at),
+            'expires_at', vectorstore._epoch(k.expires_at), 'revoked_at', vectorstore._epoch(k.revoked_at),
+            'last_used_at', vectorstore._epoch(k.last_used_at),
+            'status', CASE WHEN k.revoked_at <= now() THEN 'revoked' WHEN k.expires_at <= now() THEN 'expired' ELSE 'active' END)
+        FROM vectorstore.api_keys k JOIN vectorstore.tenants t USING (tenant_id) WHERE k.key = p_key);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._key_json(bigint) IS 'An API key as the HTTP API shows it, without what could be used.';
+
+CREATE FUNCTION vectorstore._find_key(p_tenant bigint, p_id text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    id text := vectorstore._random_id('key_');
+    number bigint := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = p_tenant AND k.key_id = p_id);
 BEGIN
-    IF octet_length(key_hash) IS DISTINCT FROM 32 THEN
+    IF number IS NULL THEN
+        PERFORM vectorstore._fail_unknown('key_', p_id, 'key_id', format('No API key found with id ''%s''.', vectorstore._shown(p_id)));
+    END IF;
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._find_key(bigint, text) IS 'Number of the tenant''s API key with this id; P0002 when there is none, 22023 when the id is of another form.';
+
+-- The settings of a key that an object has: name, role, vector_store_ids, allowed_ips, filter, expires_at (Unix seconds).
+-- Nobody gives more than they have.
+CREATE FUNCTION vectorstore._set_key(p_key bigint, p_settings jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted record;
+    scope bigint[];
+    addresses cidr[];
+    unknown text;
+BEGIN
+    SELECT k.tenant_id, k.role, k.stores, k.allowed_ips, k.filter, k.expires_at, k.name INTO wanted FROM vectorstore.api_keys k WHERE k.key = p_key;
+    IF p_settings ? 'name' THEN
+        wanted.name := coalesce(p_settings->>'name', '');
+        IF length(wanted.name) > 256 THEN
+            PERFORM vectorstore._fail('22023', 'Invalid ''name'': string too long. Expected at most 256 characters.', 'string_above_max_length', 'name');
+        END IF;
+    END IF;
+    IF p_settings->>'role' IS NOT NULL THEN
+        wanted.role := p_settings->>'role';
+        IF wanted.role NOT IN ('read', 'write', 'admin', 'operator') THEN
+            PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''read'', ''write'', ''admin'', and ''operator''.',
+                vectorstore._shown(wanted.role)), 'invalid_value', 'role');
+        END IF;
+        PERFORM vectorstore._require_access(wanted.role);
+    END IF;
+    IF p_settings ? 'vector_store_ids' THEN
+        wanted.stores := NULL;
+        IF jsonb_typeof(p_settings->'vector_store_ids') = 'array' THEN
+            SELECT array_agg(s.store_id ORDER BY s.store_id), min(u.id) FILTER (WHERE s.store_id IS NULL) INTO scope, unknown
+            FROM jsonb_array_elements_text(p_settings->'vector_store_ids') AS u(id)
+            LEFT JOIN vectorstore.stores s ON s.store_id = vectorstore._id_number('vs_', u.id) AND s.id = u.id AND s.tenant_id = wanted.tenant_id;
+            IF unknown IS NOT NULL THEN
+                PERFORM vectorstore._fail_unknown('vs_', unknown, 'vector_store_ids', format('No vector store found with id ''%s''.', vectorstore._shown(unknown)));
+            END IF;
+            wanted.stores := coalesce(scope, '{}');
+        END IF;
+    END IF;
+    IF p_settings ? 'allowed_ips' THEN
+        wanted.allowed_ips := NULL;
+        IF jsonb_typeof(p_settings->'allowed_ips') = 'array' THEN
+            SELECT min(u.address) FILTER (WHERE NOT coalesce(pg_input_is_valid(u.address, 'cidr'), false)) INTO unknown
+            FROM jsonb_array_elements_text(p_settings->'allowed_ips') AS u(address);
+            IF unknown IS NOT NULL THEN
+                PERFORM vectorstore._fail('22023', format('Invalid ''allowed_ips'': ''%s'' is no network such as 10.0.0.0/8.', vectorstore._shown(unknown)), 'invalid_value', 'allowed_ips');
+            END IF;
+            addresses := ARRAY(SELECT u.address::cidr FROM jsonb_array_elements_text(p_settings->'allowed_ips') AS u(address));
+            wanted.allowed_ips := addresses;
+        END IF;
+    END IF;
+    IF p_settings ? 'filter' THEN
+        wanted.filter := nullif(p_settings->'filter', 'null');
+        PERFORM vectorstore._filter_path(wanted.filter);
+    END IF;
+    IF p_settings ? 'expires_at' THEN
+        wanted.expires_at := to_timestamp((p_settings->>'expires_at')::double precision);
+        IF wanted.expires_at <= now() THEN
+            PERFORM vectorstore._fail('22023', 'Invalid ''expires_at'': expected a time in the future.', 'invalid_value', 'expires_at');
+        END IF;
+    END IF;
+    IF wanted.filter IS NOT NULL AND wanted.role <> 'read' THEN
+        PERFORM vectorstore._fail('22023', 'A key with a filter can only have the role ''read''.', 'invalid_value', 'role');
+    ELSIF wanted.role = 'operator' AND (wanted.stores IS NOT NULL OR wanted.filter IS NOT NULL) THEN
+        PERFORM vectorstore._fail('22023', 'An operator''s key cannot be narrowed to vector stores.', 'invalid_value', 'vector_store_ids');
+    END IF;
+    UPDATE vectorstore.api_keys k SET name = wanted.name, role = wanted.role, stores = wanted.stores, allowed_ips = wanted.allowed_ips,
+        filter = wanted.filter, expires_at = wanted.expires_at
+    WHERE k.key = p_key;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._set_key(bigint, jsonb) IS
+    'Changes what the object has of a key''s settings; null clears. 22023 for what no key can have, 42501 for a role above the caller''s, P0002 for a store that the tenant has not.';
+
+CREATE FUNCTION vectorstore._create_key(p_tenant bigint, p_hash bytea, p_settings jsonb) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF octet_length(p_hash) IS DISTINCT FROM 32 THEN
         PERFORM vectorstore._fail('22023', 'key_hash must be the 32 bytes of a SHA-256.', 'invalid_value', 'key_hash',
             'vectorstore-proxy key new prints a key and its hash.');
     END IF;
-    PERFORM @extschema@.vs_install();
-    PERFORM FROM vectorstore.api_keys k WHERE k.key_hash = vs_create_api_key.key_hash;
-    IF FOUND THEN
+    INSERT INTO vectorstore.api_keys (tenant_id, key_id, name, key_hash, role)
+    VALUES (p_tenant, vectorstore._random_id('key_'), '', p_hash, 'read') ON CONFLICT (key_hash) DO NOTHING RETURNING key INTO number;
+    IF number IS NULL THEN
         PERFORM vectorstore._fail('23505', 'This key exists already.', NULL, 'key_hash');
     END IF;
-    INSERT INTO vectorstore.api_keys (tenant_id, key_id, name, key_hash, expires_at)
-    VALUES (vectorstore._current_tenant(), id, coalesce(name, ''), key_hash, expires_at);
-    RETURN id;
+    PERFORM vectorstore._set_key(number, p_settings);
+    PERFORM vectorstore._audit(p_tenant, 'api_key.created', (SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = number), p_settings);
+    RETURN number;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_create_api_key(text, bytea, timestamptz) IS 'Registers an API key by the SHA-256 of the whole key; returns the id of the key.';
+COMMENT ON FUNCTION vectorstore._create_key(bigint, bytea, jsonb) IS 'Registers a key and returns its number; 23505 for a hash that is known. Settings: those of _set_key.';
+
+CREATE FUNCTION vectorstore._update_key(p_tenant bigint, p_id text, p_changes jsonb) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint := vectorstore._find_key(p_tenant, p_id);
+BEGIN
+    -- A key that may do more than the caller is not the caller's to change.
+    PERFORM vectorstore._require_access(k.role) FROM vectorstore.api_keys k WHERE k.key = number FOR UPDATE;
+    PERFORM vectorstore._set_key(number, p_changes);
+    PERFORM vectorstore._audit(p_tenant, 'api_key.updated', p_id, p_changes);
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._update_key(bigint, text, jsonb) IS 'Changes the settings of a key, and returns its number.';
+
+-- The old key stays good for the overlap, so that clients can change one after the other.
+CREATE FUNCTION vectorstore._rotate_key(p_tenant bigint, p_id text, p_hash bytea, p_overlap interval) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old record;
+    number bigint;
+BEGIN
+    number := vectorstore._find_key(p_tenant, p_id);
+    SELECT k.* INTO old FROM vectorstore.api_keys k WHERE k.key = number FOR UPDATE;
+    PERFORM vectorstore._require_access(old.role);
+    IF p_overlap IS NULL OR p_overlap < interval '0' OR p_overlap > interval '30 days' THEN
+        PERFORM vectorstore._fail('22023', 'Invalid ''overlap_seconds'': expected from 0 to 2592000 seconds.', 'invalid_value', 'overlap_seconds');
+    ELSIF old.revoked_at IS NOT NULL THEN
+        PERFORM vectorstore._fail('22023', 'A revoked key cannot be rotated.', 'invalid_value', 'key_id');
+    END IF;
+    number := vectorstore._create_key(p_tenant, p_hash, jsonb_build_object('name', old.name, 'role', old.role));
+    UPDATE vectorstore.api_keys k
+    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key,
+        expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
+    WHERE k.key = number;
+    UPDATE vectorstore.api_keys k SET expires_at = least(k.expires_at, now() + p_overlap) WHERE k.key = old.key;
+    PERFORM vectorstore._audit(p_tenant, 'api_key.rotated', p_id, jsonb_build_object('overlap', p_overlap));
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._rotate_key(bigint, text, bytea, interval) IS 'Makes a key with the same settings, ends the old one after the overlap, and returns the number of the new one.';
+
+CREATE FUNCTION vectorstore._delete_key(p_tenant bigint, p_id text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint := vectorstore._find_key(p_tenant, p_id);
+BEGIN
+    PERFORM vectorstore._require_access(k.role) FROM vectorstore.api_keys k WHERE k.key = number FOR UPDATE;
+    -- Noted first: the key may be the caller's own.
+    PERFORM vectorstore._audit(p_tenant, 'api_key.deleted', p_id);
+    DELETE FROM vectorstore.api_keys k WHERE k.key = number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._delete_key(bigint, text) IS 'Deletes a key at once.';
+
+CREATE FUNCTION vectorstore._admin_tenant(p_tenant text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._current_tenant();
+    number bigint;
+BEGIN
+    PERFORM vectorstore._require_access('admin');
+    IF p_tenant IS NULL THEN
+        RETURN own;
+    END IF;
+    number := vectorstore._find_tenant(p_tenant);
+    IF number IS DISTINCT FROM own THEN
+        PERFORM vectorstore._require_access('operator');
+    END IF;
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._admin_tenant(text) IS 'Number of the tenant that a SQL user manages; NULL for the own one. 42501 for whoever does not manage it.';
 
 -- API: public
-CREATE OR REPLACE FUNCTION @extschema@.vs_revoke_api_key(id text) RETURNS boolean
+CREATE OR REPLACE FUNCTION @extschema@.vs_create_api_key(
+    name text, key_hash bytea, expires_at timestamptz DEFAULT NULL, role text DEFAULT 'admin', stores text[] DEFAULT NULL,
+    allowed_ips cidr[] DEFAULT NULL, filter jsonb DEFAULT NULL, tenant text DEFAULT NULL
+) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    owner bigint;
+    number bigint;
+BEGIN
+    PERFORM @extschema@.vs_install();
+    owner := vectorstore._admin_tenant(tenant);
+    number := vectorstore._create_key(owner, key_hash, jsonb_build_object(
+        'name', name, 'role', role, 'vector_store_ids', to_jsonb(ARRAY(
+            SELECT coalesce((SELECT t.id FROM vectorstore.stores t WHERE t.tenant_id = owner AND t.name = u.store), u.store) FROM unnest(stores) AS u(store))),
+        'allowed_ips', to_jsonb(allowed_ips), 'filter', filter, 'expires_at', extract(epoch FROM expires_at))
+        - CASE WHEN stores IS NULL THEN 'vector_store_ids' ELSE '' END);
+    RETURN (SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = number);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_create_api_key(text, bytea, timestamptz, text, text[], cidr[], jsonb, text) IS
+    'Registers an API key by the SHA-256 of the whole key, and returns its id. role: read, write, admin (default: of the tenant) or operator (of all). stores: ids or names that it is narrowed to. allowed_ips: networks that it may be used from. filter: what all must pass that it reads; such a key only reads. tenant: whose key it is, the caller''s by default.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_update_api_key(id text, changes jsonb, tenant text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE vectorstore.api_keys k SET revoked_at = now()
-    WHERE k.tenant_id = vectorstore._current_tenant() AND k.key_id = vs_revoke_api_key.id AND k.revoked_at IS NULL;
-    RETURN FOUND;
+    PERFORM vectorstore._update_key(vectorstore._admin_tenant(tenant), id, changes);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_revoke_api_key(text) IS 'Revokes an API key at once; false when there is no such live key.';
+COMMENT ON FUNCTION @extschema@.vs_update_api_key(text, jsonb, text) IS
+    'Changes an API key: any of name, role, vector_store_ids, allowed_ips, filter and expires_at (Unix seconds) in an object; null clears. In force with the next request.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_rotate_api_key(id text, new_key_hash bytea, overlap interval DEFAULT '1 day', tenant text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint := vectorstore._rotate_key(vectorstore._admin_tenant(tenant), id, new_key_hash, overlap);
+BEGIN
+    RETURN (SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = number);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_rotate_api_key(text, bytea, interval, text) IS
+    'Makes a key with the settings of another, which stays good for the overlap (0 to 30 days); returns the id of the new one.';
+
+-- API: public
+CREATE OR REPLACE FUNCTION @extschema@.vs_revoke_api_key(id text, tenant text DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    owner bigint := vectorstore._admin_tenant(tenant);
+BEGIN
+    PERFORM vectorstore._require_access(k.role) FROM vectorstore.api_keys k WHERE k.tenant_id = owner AND k.key_id = id;
+    UPDATE vectorstore.api_keys k SET revoked_at = now() WHERE k.tenant_id = owner AND k.key_id = id AND k.revoked_at IS NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM vectorstore._audit(owner, 'api_key.revoked', id);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_revoke_api_key(text, text) IS 'Revokes an API key at once; false when there is no such live key.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_delete_api_key(id text, tenant text DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._delete_key(vectorstore._admin_tenant(tenant), id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_delete_api_key(text, text) IS 'Deletes an API key at once. P0002 when there is none.';
+
+
+-- ---- api/tenants.sql
+-- Tenants, and the database roles that work for them.
+
+CREATE FUNCTION vectorstore._find_tenant(p_id text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = p_id);
+BEGIN
+    IF number IS NULL THEN
+        PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(p_id)), NULL, 'tenant');
+    END IF;
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._find_tenant(text) IS 'Number of the tenant with this id; P0002 when there is none.';
+
+CREATE FUNCTION vectorstore._check_tenant_name(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF length(p_name) > 256 THEN
+        PERFORM vectorstore._fail('22023', 'Invalid ''name'': string too long. Expected at most 256 characters.', 'string_above_max_length', 'name');
+    END IF;
+    RETURN p_name;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._check_tenant_name(text) IS '22023 for a name that is too long.';
+
+CREATE FUNCTION vectorstore._create_tenant(p_id text, p_name text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF p_id IS NULL OR p_id !~ '^[a-z0-9][a-z0-9_-]{0,62}$' THEN
+        PERFORM vectorstore._fail('22023', 'Invalid ''id'': expected from 1 to 63 lower-case letters, digits, _ and -, beginning with a letter or a digit.', 'invalid_value', 'id');
+    END IF;
+    INSERT INTO vectorstore.tenants (id, name) VALUES (p_id, vectorstore._check_tenant_name(coalesce(nullif(p_name, ''), p_id)))
+    ON CONFLICT (id) DO NOTHING RETURNING tenant_id INTO number;
+    IF number IS NULL THEN
+        PERFORM vectorstore._fail('23505', format('A tenant with the id ''%s'' exists already.', p_id), 'tenant_exists', 'id');
+    END IF;
+    PERFORM vectorstore._audit(number, 'tenant.created', p_id);
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._create_tenant(text, text) IS 'Makes a tenant; 22023 for an id of another form, 23505 when it exists.';
+
+CREATE FUNCTION vectorstore._delete_tenant(p_id text, p_mode text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint := vectorstore._find_tenant(p_id);
+    store bigint;
+BEGIN
+    IF p_id = 'default' THEN
+        PERFORM vectorstore._fail('22023', 'The tenant ''default'' cannot be deleted.', 'invalid_value', 'id');
+    ELSIF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'' and ''restrict''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
+    END IF;
+    -- Whoever makes a store or a file of it meanwhile refers to this row, and waits.
+    PERFORM FROM vectorstore.tenants t WHERE t.tenant_id = number FOR UPDATE;
+    IF p_mode = 'restrict' AND (EXISTS (SELECT FROM vectorstore.stores s WHERE s.tenant_id = number)
+                                OR EXISTS (SELECT FROM vectorstore.files f WHERE f.tenant_id = number)) THEN
+        PERFORM vectorstore._fail('2BP01', 'The tenant has vector stores or files.', 'tenant_not_empty', 'mode');
+    END IF;
+    PERFORM vectorstore._audit(number, 'tenant.deleted', p_id);
+    FOR store IN SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = number ORDER BY s.store_id LOOP
+        PERFORM vectorstore._delete_store(store);
+    END LOOP;
+    DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
+    DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
+    DELETE FROM vectorstore.usage_logs u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.usage_rollups u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.usage_totals u WHERE u.tenant_id = number;
+    DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = number;
+    DELETE FROM vectorstore.tenants t WHERE t.tenant_id = number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._delete_tenant(text, text) IS 'Deletes a tenant with its keys, or with mode cascade all that it has; 2BP01 with mode restrict for one that has stores or files.';
+
+CREATE FUNCTION vectorstore._tenant_json(p_tenant bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object('object', 'tenant', 'id', t.id, 'name', t.name, 'created_at', vectorstore._epoch(t.created_at),
+            'vector_stores', (SELECT count(*) FROM vectorstore.stores s WHERE s.tenant_id = t.tenant_id),
+            'usage_bytes', (SELECT coalesce(sum(c.usage_bytes), 0) FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id) WHERE s.tenant_id = t.tenant_id),
+            'api_keys', (SELECT count(*) FROM vectorstore.api_keys k WHERE k.tenant_id = t.tenant_id))
+        FROM vectorstore.tenants t WHERE t.tenant_id = p_tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._tenant_json(bigint) IS 'A tenant as the HTTP API shows it.';
+
+-- What only those may do who manage all tenants.
+CREATE FUNCTION vectorstore._require_operator() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@.vs_install();
+    PERFORM vectorstore._current_tenant();
+    PERFORM vectorstore._require_access('operator');
+END
+$$;
+COMMENT ON FUNCTION vectorstore._require_operator() IS '42501 unless the SQL user is a superuser or a member of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_create_tenant(id text, name text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._require_operator();
+    PERFORM vectorstore._create_tenant(id, name);
+    RETURN id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_create_tenant(text, text) IS
+    'Makes a tenant and returns its id: 1 to 63 lower-case letters, digits, _ and -. 23505 when it exists. For members of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_update_tenant(id text, name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._require_operator();
+    UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(vs_update_tenant.name), updated_at = now()
+    WHERE t.tenant_id = vectorstore._find_tenant(vs_update_tenant.id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_update_tenant(text, text) IS 'Renames a tenant; its id stays. For members of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_delete_tenant(id text, mode text DEFAULT 'restrict') RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._require_operator();
+    PERFORM vectorstore._delete_tenant(id, mode);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_delete_tenant(text, text) IS
+    'Deletes a tenant and its keys. mode: restrict (default) raises 2BP01 for one that has stores or files, cascade deletes them. The audit log stays. For members of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_grant_tenant(role name, tenant text, access text DEFAULT 'write') RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    number bigint;
+BEGIN
+    PERFORM vectorstore._require_operator();
+    number := vectorstore._find_tenant(tenant);
+    IF access IS NULL OR access NOT IN ('read', 'write', 'admin') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''read'', ''write'', and ''admin''.', vectorstore._shown(coalesce(access, 'null'))), 'invalid_value', 'access');
+    ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role) THEN
+        PERFORM vectorstore._fail('22023', format('Role ''%s'' does not exist.', vectorstore._shown(role)), 'invalid_value', 'role');
+    END IF;
+    INSERT INTO vectorstore.tenant_roles AS t (tenant_id, role, access) VALUES (number, role, access)
+    ON CONFLICT ON CONSTRAINT tenant_roles_pkey DO UPDATE SET access = excluded.access;
+    EXECUTE format('GRANT vectorstore_user TO %I', role);
+    PERFORM vectorstore._audit(number, 'tenant.granted', role, jsonb_build_object('access', access));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_grant_tenant(name, text, text) IS
+    'Lets a database role, and the members of it that have no tenant of their own, work for a tenant. access: read, write (default) or admin. For members of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_revoke_tenant(role name, tenant text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    number bigint;
+BEGIN
+    PERFORM vectorstore._require_operator();
+    number := vectorstore._find_tenant(tenant);
+    DELETE FROM vectorstore.tenant_roles t WHERE t.tenant_id = number AND t.role = vs_revoke_tenant.role;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM vectorstore._audit(number, 'tenant.revoked', role);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_revoke_tenant(name, text) IS 'Takes a tenant away from a database role, at once; false when it had not this one. For members of vectorstore_admin.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_set_tenant(tenant text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF to_regclass('vectorstore.tenant_roles') IS NULL THEN
+        PERFORM vectorstore._fail('55000', 'vectorstore is not set up in this database yet.', NULL, NULL, 'SELECT vs_install();');
+    END IF;
+    IF tenant IS NULL THEN
+        PERFORM vectorstore._choose_tenant(NULL);
+        RETURN NULL;
+    END IF;
+    number := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = tenant);
+    PERFORM vectorstore._choose_tenant(coalesce(number, 0));
+    -- Whether the role has it is decided where every call decides it; what is not its own does not exist.
+    BEGIN
+        IF vectorstore._current_tenant() IS NOT DISTINCT FROM number THEN
+            RETURN tenant;
+        END IF;
+    EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN
+        NULL;
+    END;
+    PERFORM vectorstore._choose_tenant(NULL);
+    PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(tenant)), NULL, 'tenant');
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_set_tenant(text) IS
+    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. P0002 for a tenant that is not the role''s.';
 
 
 -- ---- api/cache.sql
@@ -3269,6 +3934,7 @@ BEGIN
                w.attributes, CASE WHEN o.id IS NULL THEN '{"type": "other"}' ELSE w.chunking END, p_batch
         FROM wanted w LEFT JOIN vectorstore.files o
              ON o.tenant_id = p_tenant AND o.file_id = vectorstore._id_number('file-', w.id) AND o.id = w.id
+                AND vectorstore._file_in_scope(p_tenant, o.id, o.created_by)
         ORDER BY w.id COLLATE "C"
         ON CONFLICT (store_id, id) DO UPDATE SET
             status = excluded.status, last_error = excluded.last_error, attributes = excluded.attributes,
@@ -3749,7 +4415,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_create_vector_store(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'create');
     -- Made by a statement of its own: the next one sees it.
     number bigint := vectorstore._create_store(
         tenant, p_name, p_description, p_metadata, p_expires_days, p_embedding_model, p_dimensions, NULL,
@@ -3770,7 +4436,8 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_vector_stores(p_key bytea, p_lim
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
+    scope bigint[] := vectorstore._scope();
     page_size integer := coalesce(p_limit, 20);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
@@ -3785,21 +4452,25 @@ BEGIN
     PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
     IF low IS NOT NULL THEN
         SELECT s.created_at, s.store_id INTO low_at, low_id FROM vectorstore.stores s
-        WHERE s.store_id = vectorstore._id_number('vs_', low) AND s.id = low AND s.tenant_id = tenant;
+        WHERE s.store_id = vectorstore._id_number('vs_', low) AND s.id = low AND s.tenant_id = tenant
+          AND (scope IS NULL OR s.store_id = ANY (scope));
     END IF;
     IF high IS NOT NULL THEN
         SELECT s.created_at, s.store_id INTO high_at, high_id FROM vectorstore.stores s
-        WHERE s.store_id = vectorstore._id_number('vs_', high) AND s.id = high AND s.tenant_id = tenant;
+        WHERE s.store_id = vectorstore._id_number('vs_', high) AND s.id = high AND s.tenant_id = tenant
+          AND (scope IS NULL OR s.store_id = ANY (scope));
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._store_json(s.store_id) FROM vectorstore.stores s
-                      WHERE s.tenant_id = tenant AND (s.created_at, s.store_id) > (low_at, low_id)
+                      WHERE s.tenant_id = tenant AND (scope IS NULL OR s.store_id = ANY (scope))
+                        AND (s.created_at, s.store_id) > (low_at, low_id)
                         AND (s.created_at, s.store_id) < (high_at, high_id)
                       ORDER BY s.created_at DESC, s.store_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._store_json(s.store_id) FROM vectorstore.stores s
-                      WHERE s.tenant_id = tenant AND (s.created_at, s.store_id) > (low_at, low_id)
+                      WHERE s.tenant_id = tenant AND (scope IS NULL OR s.store_id = ANY (scope))
+                        AND (s.created_at, s.store_id) > (low_at, low_id)
                         AND (s.created_at, s.store_id) < (high_at, high_id)
                       ORDER BY s.created_at, s.store_id LIMIT page_size + 1);
     END IF;
@@ -3812,7 +4483,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_get_vector_store(p_store_id bigint, p
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._store_json(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)));
+    RETURN vectorstore._store_json(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search')));
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_vector_store(bigint, text, bytea) IS 'GET /vector_stores/{id}.';
@@ -3821,7 +4492,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_update_vector_store(p_store_id bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._update_store(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_changes);
+    PERFORM vectorstore._update_store(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write')), p_changes);
     RETURN vectorstore._store_json(p_store_id);
 END
 $$;
@@ -3831,7 +4502,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_delete_vector_store(p_store_id bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)), p_mode);
+    PERFORM vectorstore._delete_store_in_mode(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write')), p_mode);
     RETURN jsonb_build_object('id', p_store, 'object', 'vector_store.deleted', 'deleted', true);
 END
 $$;
@@ -3860,13 +4531,14 @@ CREATE OR REPLACE FUNCTION vectorstore.api_search(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     positive integer := greatest(cardinality(p_queries), cardinality(p_embeddings)) - coalesce((p_options->>'negatives')::integer, 0);
     found record;
     answer jsonb;
 BEGIN
     PERFORM vectorstore._require_active(number);
+    p_options := vectorstore._restricted(p_options);
     IF greatest(cardinality(p_queries), cardinality(p_embeddings)) > 64 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''query'': array too long. Expected at most 64 queries.', 'array_above_max_length', 'query');
     END IF;
@@ -3940,7 +4612,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_insert_embeddings(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     ids text[] := vectorstore._upsert(number, p_contents, NULL, p_embeddings, p_metadata);
     data jsonb;
 BEGIN
@@ -3985,7 +4657,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_embeddings(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search'));
     page_size integer := coalesce(p_limit, 20);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
@@ -3997,19 +4669,21 @@ DECLARE
 BEGIN
     PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
     IF low IS NOT NULL THEN
-        SELECT e.chunk_id INTO low_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = low;
+        SELECT e.chunk_id INTO low_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = low AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id);
     END IF;
     IF high IS NOT NULL THEN
-        SELECT e.chunk_id INTO high_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = high;
+        SELECT e.chunk_id INTO high_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = high AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id);
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._embedding_json(number, p_store, e.chunk_id, p_vectors) FROM vectorstore.embeddings e
                       WHERE e.store_id = number AND e.chunk_id > low_id AND e.chunk_id < high_id
+                        AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id)
                       ORDER BY e.chunk_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._embedding_json(number, p_store, e.chunk_id, p_vectors) FROM vectorstore.embeddings e
                       WHERE e.store_id = number AND e.chunk_id > low_id AND e.chunk_id < high_id
+                        AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id)
                       ORDER BY e.chunk_id LIMIT page_size + 1);
     END IF;
     RETURN vectorstore._list_json(data, page_size, backwards);
@@ -4022,8 +4696,9 @@ CREATE OR REPLACE FUNCTION vectorstore.api_get_embedding(p_store_id bigint, p_st
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
-    chunk bigint := (SELECT e.chunk_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id);
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search'));
+    chunk bigint := (SELECT e.chunk_id FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id
+                      AND vectorstore._allowed(e.metadata, e.filename, e.file_id, e.id));
 BEGIN
     IF chunk IS NULL THEN
         PERFORM vectorstore._fail_embedding(p_id);
@@ -4040,7 +4715,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_update_embedding(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     chunk bigint := vectorstore._update_embedding(number, p_id, p_content, p_embedding, p_metadata, p_replace, p_versions);
 BEGIN
     PERFORM vectorstore._touch_active(number);
@@ -4054,7 +4729,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_delete_embedding(p_store_id bigint, p
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
     known record;
 BEGIN
     SELECT e.chunk_id, e.version INTO known FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = p_id FOR UPDATE;
@@ -4075,7 +4750,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_delete_embeddings(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'write'));
 BEGIN
     RETURN jsonb_build_object(
         'object', 'embedding.batch.deleted', 'dry_run', coalesce(p_dry_run, false),
@@ -4112,7 +4787,8 @@ DECLARE
     number bigint;
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
-    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('file-', p_file) AND f.id = p_file;
+    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('file-', p_file) AND f.id = p_file
+      AND vectorstore._file_in_scope(p_tenant, f.id, f.created_by);
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('file-', p_file, 'id', format('No such File object: %s', vectorstore._shown(p_file)));
     END IF;
@@ -4141,13 +4817,13 @@ CREATE OR REPLACE FUNCTION vectorstore.api_begin_file(p_key bytea, p_filename te
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := nextval('vectorstore.files_file_id_seq');
     id text := vectorstore._new_id('file-', number);
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds));
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at, created_by) OVERRIDING SYSTEM VALUE
+    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._caller_key());
     RETURN id;
 END
 $$;
@@ -4157,7 +4833,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_append_file(p_key bytea, p_file text,
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
 BEGIN
     INSERT INTO vectorstore.file_parts (tenant_id, file_id, part, data)
     VALUES (tenant, vectorstore._api_file(p_file, tenant), p_part, p_data);
@@ -4181,7 +4857,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_finish_file(p_key bytea, p_file text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     PERFORM vectorstore._measure_file(tenant, number);
@@ -4209,7 +4885,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_files(p_key bytea, p_purpose tex
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     page_size integer := coalesce(p_limit, 10000);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     after_at timestamptz := CASE WHEN descending THEN 'infinity' ELSE '-infinity' END;
@@ -4219,17 +4895,20 @@ BEGIN
     PERFORM vectorstore._check_list(page_size, 10000, coalesce(p_order, 'desc'));
     IF p_after IS NOT NULL THEN
         SELECT f.created_at, f.file_id INTO after_at, after_id FROM vectorstore.files f
-        WHERE f.tenant_id = tenant AND f.file_id = vectorstore._id_number('file-', p_after) AND f.id = p_after;
+        WHERE f.tenant_id = tenant AND f.file_id = vectorstore._id_number('file-', p_after) AND f.id = p_after
+          AND vectorstore._file_in_scope(tenant, f.id, f.created_by);
         PERFORM vectorstore._check_cursors(p_after, NULL, false, after_id, 0::bigint);
     END IF;
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
+                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
@@ -4242,7 +4921,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_get_file(p_key bytea, p_file text) RE
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
 BEGIN
     RETURN vectorstore._file_json(tenant, vectorstore._api_file(p_file, tenant));
 END
@@ -4253,7 +4932,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_read_file(p_key bytea, p_file text) R
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     RETURN (SELECT jsonb_build_object('id', f.id, 'filename', f.filename, 'bytes', f.bytes, 'parts', f.parts)
@@ -4266,7 +4945,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_read_file_part(p_key bytea, p_file te
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     RETURN (SELECT p.data FROM vectorstore.file_parts p WHERE p.tenant_id = tenant AND p.file_id = number AND p.part = p_part);
@@ -4278,9 +4957,14 @@ CREATE OR REPLACE FUNCTION vectorstore.api_delete_file(p_key bytea, p_file text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
+    IF vectorstore._scope() IS NOT NULL AND EXISTS (
+        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._caller_key()) THEN
+        -- It may be in stores that are none of the caller's.
+        PERFORM vectorstore._fail_forbidden();
+    END IF;
     PERFORM vectorstore._delete_files(ARRAY[tenant], ARRAY[number], ARRAY[p_file]);
     RETURN jsonb_build_object('id', p_file, 'object', 'file', 'deleted', true);
 END
@@ -4317,10 +5001,12 @@ DECLARE
 BEGIN
     IF p_ending THEN
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
-        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload FOR UPDATE;
+        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR UPDATE;
     ELSE
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
-        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload FOR KEY SHARE;
+        WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR KEY SHARE;
     END IF;
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('upload_', p_upload, 'upload_id', format('No such Upload object: %s', vectorstore._shown(p_upload)));
@@ -4350,15 +5036,16 @@ CREATE OR REPLACE FUNCTION vectorstore.api_create_upload(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := nextval('vectorstore.uploads_upload_id_seq');
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     IF p_bytes IS NULL OR p_bytes NOT BETWEEN 0 AND 8589934592 THEN
         PERFORM vectorstore._fail('22023', 'Invalid ''bytes'': expected a value from 0 to 8589934592.', 'invalid_value', 'bytes');
     END IF;
-    INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds);
+    INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds, created_by) OVERRIDING SYSTEM VALUE
+    VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds,
+            vectorstore._caller_key());
     RETURN vectorstore._upload_json(tenant, number);
 END
 $$;
@@ -4368,14 +5055,14 @@ CREATE OR REPLACE FUNCTION vectorstore.api_begin_upload_part(p_key bytea, p_uplo
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, false);
     number bigint := nextval('vectorstore.files_file_id_seq');
     part_id text := vectorstore._new_id('part_', number);
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id) OVERRIDING SYSTEM VALUE
-    SELECT tenant, number, part_id, u.filename, u.purpose, upload FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id, created_by) OVERRIDING SYSTEM VALUE
+    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._caller_key() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     RETURN part_id;
 END
 $$;
@@ -4388,7 +5075,8 @@ DECLARE
     number bigint;
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
-    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part;
+    WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part
+      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._caller_key());
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('part_', p_part, 'part_ids', format('No such UploadPart object: %s', vectorstore._shown(p_part)));
     END IF;
@@ -4401,7 +5089,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_append_upload_part(p_key bytea, p_par
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
 BEGIN
     INSERT INTO vectorstore.file_parts (tenant_id, file_id, part, data)
     VALUES (tenant, vectorstore._upload_part(p_part, tenant), p_piece, p_data);
@@ -4413,7 +5101,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_finish_upload_part(p_key bytea, p_par
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._upload_part(p_part, tenant);
     body jsonb;
 BEGIN
@@ -4473,7 +5161,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_read_upload(p_key bytea, p_upload tex
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, false);
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
@@ -4487,7 +5175,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_read_upload_piece(p_key bytea, p_part
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._upload_part(p_part, tenant);
 BEGIN
     RETURN (SELECT p.data FROM vectorstore.file_parts p WHERE p.tenant_id = tenant AND p.file_id = number AND p.part = p_piece);
@@ -4499,7 +5187,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_complete_upload(p_key bytea, p_upload
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, true);
     wanted bigint;
     total bigint;
@@ -4511,10 +5199,10 @@ BEGIN
     IF total <> wanted THEN
         PERFORM vectorstore._fail('22023', format('The parts have %s bytes, but the upload was created for %s bytes.', total, wanted), 'invalid_value', 'part_ids');
     END IF;
-    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at) OVERRIDING SYSTEM VALUE
+    INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at, created_by) OVERRIDING SYSTEM VALUE
     SELECT tenant, number, vectorstore._new_id('file-', number), u.filename, u.purpose, u.bytes,
            (SELECT coalesce(sum(p.parts), 0) FROM vectorstore._parts_in_order(tenant, upload, p_part_ids) p),
-           now() + make_interval(secs => u.file_expires_seconds)
+           now() + make_interval(secs => u.file_expires_seconds), vectorstore._caller_key()
     FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     -- Only the numbers are written: the bytes stay where they are.
     UPDATE vectorstore.file_parts d SET file_id = number, part = p.before + d.part
@@ -4535,7 +5223,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_cancel_upload(p_key bytea, p_upload t
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     upload bigint := vectorstore._api_upload(p_upload, tenant, true);
     state text := vectorstore._upload_json(tenant, upload)->>'status';
 BEGIN
@@ -4580,7 +5268,8 @@ COMMENT ON FUNCTION vectorstore._sweep_uploads(integer) IS
 
 
 -- ---- api/http_idempotency.sql
--- Requests with an Idempotency-Key: the first one runs, the same again gets its answer.
+-- Requests with an Idempotency-Key: the first one runs, the same again gets its answer. A client is known by its key,
+-- not by the address that the credential holds, too.
 
 CREATE OR REPLACE FUNCTION vectorstore.api_claim_request(p_key bytea, p_name text, p_digest bytea, p_lease bytea, p_seconds integer)
 RETURNS TABLE (state text, digest bytea, status integer, content_type text, body bytea)
@@ -4588,19 +5277,19 @@ RETURNS TABLE (state text, digest bytea, status integer, content_type text, body
 AS $$
 #variable_conflict use_column
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
     until CONSTANT timestamptz := clock_timestamp() + make_interval(secs => p_seconds);
     known record;
 BEGIN
     INSERT INTO vectorstore.idempotency_keys (tenant_id, key_hash, name, digest, lease, lease_until)
-    VALUES (tenant, p_key, p_name, p_digest, p_lease, until)
+    VALUES (tenant, substr(p_key, 1, 32), p_name, p_digest, p_lease, until)
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
         RETURN QUERY SELECT 'new', NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
         RETURN;
     END IF;
     SELECT k.* INTO known FROM vectorstore.idempotency_keys k
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name FOR UPDATE;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name FOR UPDATE;
     IF known.lease_until > clock_timestamp() OR known.tenant_id IS NULL THEN
         -- Somebody is at it, or has just given it up.
         RETURN QUERY SELECT CASE WHEN known.digest <> p_digest THEN 'other' ELSE 'busy' END, NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
@@ -4610,7 +5299,7 @@ BEGIN
         -- Forgotten, or left by a process that died before it changed anything.
         UPDATE vectorstore.idempotency_keys k
         SET digest = p_digest, lease = p_lease, lease_until = until, status = NULL, content_type = NULL, body = NULL, created_at = now()
-        WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name;
+        WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name;
         RETURN QUERY SELECT 'new', NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
     END IF;
 END
@@ -4621,9 +5310,11 @@ COMMENT ON FUNCTION vectorstore.api_claim_request(bytea, text, bytea, bytea, int
 CREATE OR REPLACE FUNCTION vectorstore.api_renew_request(p_key bytea, p_name text, p_lease bytea, p_seconds integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     UPDATE vectorstore.idempotency_keys k SET lease_until = clock_timestamp() + make_interval(secs => p_seconds)
-    WHERE k.tenant_id = vectorstore._key_tenant(p_key) AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
     RETURN FOUND;
 END
 $$;
@@ -4635,11 +5326,13 @@ CREATE OR REPLACE FUNCTION vectorstore.api_settle_request(
 ) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     UPDATE vectorstore.idempotency_keys k
     SET digest = p_digest, status = p_status, content_type = p_content_type, body = p_body,
         lease_until = CASE WHEN p_over THEN NULL ELSE k.lease_until END
-    WHERE k.tenant_id = vectorstore._key_tenant(p_key) AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
     IF NOT FOUND AND NOT p_over THEN
         PERFORM vectorstore._fail('23505', 'Another request with this Idempotency-Key has taken over.', 'idempotency_key_in_use', 'Idempotency-Key');
     END IF;
@@ -4653,12 +5346,12 @@ CREATE OR REPLACE FUNCTION vectorstore.api_release_request(p_key bytea, p_name t
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     DELETE FROM vectorstore.idempotency_keys k
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease AND k.body IS NULL;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease AND k.body IS NULL;
     UPDATE vectorstore.idempotency_keys k SET lease_until = NULL
-    WHERE k.tenant_id = tenant AND k.key_hash = p_key AND k.name = p_name AND k.lease = p_lease;
+    WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name AND k.lease = p_lease;
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_release_request(bytea, text, bytea) IS 'Ends a request that failed: it may run again, unless it had an effect.';
@@ -4703,13 +5396,14 @@ $$;
 COMMENT ON FUNCTION vectorstore._store_file_json(bigint, text) IS 'A file of a store as the HTTP API shows it; NULL when it is not attached.';
 
 -- The store's number, after checking that the file is attached.
-CREATE OR REPLACE FUNCTION vectorstore._api_store_file(p_store_id bigint, p_store text, p_key bytea, p_file text) RETURNS bigint
+CREATE OR REPLACE FUNCTION vectorstore._api_store_file(p_store_id bigint, p_store text, p_key bytea, p_access text, p_file text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, p_access));
 BEGIN
-    PERFORM FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file;
+    PERFORM FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = p_file
+      AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     IF NOT FOUND THEN
         PERFORM vectorstore._fail_unknown('file-', p_file, 'file_id',
             format('No file found with id ''%s'' in vector store ''%s''.', vectorstore._shown(p_file), p_store));
@@ -4717,7 +5411,7 @@ BEGIN
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text) IS 'Number of the store that this file is attached to; P0002 when it is not.';
+COMMENT ON FUNCTION vectorstore._api_store_file(bigint, text, bytea, text, text) IS 'Number of the store that this file is attached to; P0002 when it is not.';
 
 CREATE OR REPLACE FUNCTION vectorstore.api_attach_file(
     p_store_id bigint, p_store text, p_key bytea, p_file text, p_attributes jsonb, p_chunking jsonb, p_models text[],
@@ -4726,7 +5420,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_attach_file(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     job jsonb;
 BEGIN
@@ -4769,20 +5463,22 @@ BEGIN
             vectorstore._shown(p_filter)), 'invalid_value', 'filter');
     END IF;
     IF low IS NOT NULL THEN
-        SELECT f.created_at, f.id INTO low_at, low_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = low;
+        SELECT f.created_at, f.id INTO low_at, low_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = low AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     END IF;
     IF high IS NOT NULL THEN
-        SELECT f.created_at, f.id INTO high_at, high_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = high;
+        SELECT f.created_at, f.id INTO high_at, high_id FROM vectorstore.store_files f WHERE f.store_id = number AND f.id = high AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id);
     END IF;
     PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
     IF descending <> backwards THEN
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
                       WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
+                        AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at DESC, f.id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._store_file_json(number, f.id) FROM vectorstore.store_files f
                       WHERE f.store_id = number AND (p_batch IS NULL OR f.batch_id = p_batch) AND (p_filter IS NULL OR f.status = p_filter)
+                        AND vectorstore._allowed(f.attributes, f.filename, f.id, f.id)
                         AND (f.created_at, f.id) > (low_at, low_id) AND (f.created_at, f.id) < (high_at, high_id)
                       ORDER BY f.created_at, f.id LIMIT page_size + 1);
     END IF;
@@ -4797,7 +5493,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_store_files(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._list_store_files(vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key)),
+    RETURN vectorstore._list_store_files(vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, 'search')),
         NULL, p_limit, p_order, p_after, p_before, p_filter);
 END
 $$;
@@ -4808,7 +5504,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_get_store_file(p_store_id bigint, p_s
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._store_file_json(vectorstore._api_store_file(p_store_id, p_store, p_key, p_file), p_file);
+    RETURN vectorstore._store_file_json(vectorstore._api_store_file(p_store_id, p_store, p_key, 'search', p_file), p_file);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_store_file(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/files/{file}.';
@@ -4817,7 +5513,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_update_store_file(p_store_id bigint, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'write', p_file);
     checked jsonb := vectorstore._check_attributes(p_attributes, 'attributes', true);
 BEGIN
     PERFORM vectorstore._require_active(number);
@@ -4834,7 +5530,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_delete_store_file(p_store_id bigint, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'write', p_file);
 BEGIN
     PERFORM vectorstore._detach(ARRAY[number], ARRAY[p_file]);
     PERFORM vectorstore._touch_active(number);
@@ -4847,7 +5543,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_store_file_content(p_store_id bigint,
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, p_file);
+    number bigint := vectorstore._api_store_file(p_store_id, p_store, p_key, 'search', p_file);
 BEGIN
     -- The pages of a PDF and the slides of a presentation are set off by form feeds; in any other file they are text.
     RETURN (SELECT jsonb_build_object('object', 'vector_store.file_content.page',
@@ -4885,11 +5581,11 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._batch_json(bigint, bigint) IS 'A batch as the HTTP API shows it. A file that a later request attached again is counted there.';
 
-CREATE OR REPLACE FUNCTION vectorstore._api_batch(p_store_id bigint, p_store text, p_key bytea, p_batch text) RETURNS bigint
+CREATE OR REPLACE FUNCTION vectorstore._api_batch(p_store_id bigint, p_store text, p_key bytea, p_access text, p_batch text) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._key_tenant(p_key));
+    number bigint := vectorstore._api_store(p_store_id, p_store, vectorstore._open_key(p_key, p_access));
     batch bigint := vectorstore._id_number('vsfb_', p_batch);
 BEGIN
     PERFORM FROM vectorstore.file_batches b WHERE b.store_id = number AND b.batch_id = batch AND b.id = p_batch;
@@ -4900,13 +5596,13 @@ BEGIN
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._api_batch(bigint, text, bytea, text) IS 'Number of the store''s batch with this id; P0002 when there is none, 22023 when the id is of another form.';
+COMMENT ON FUNCTION vectorstore._api_batch(bigint, text, bytea, text, text) IS 'Number of the store''s batch with this id; P0002 when there is none, 22023 when the id is of another form.';
 
 CREATE OR REPLACE FUNCTION vectorstore.api_create_batch(p_store_id bigint, p_store text, p_key bytea, p_files jsonb, p_models text[]) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'write');
     number bigint := vectorstore._api_store(p_store_id, p_store, tenant);
     batch bigint := nextval('vectorstore.file_batches_batch_id_seq');
 BEGIN
@@ -4923,7 +5619,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_get_batch(p_store_id bigint, p_store 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._batch_json(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, p_batch));
+    RETURN vectorstore._batch_json(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, 'read', p_batch));
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_get_batch(bigint, text, bytea, text) IS 'GET /vector_stores/{id}/file_batches/{batch}.';
@@ -4932,7 +5628,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_cancel_batch(p_store_id bigint, p_sto
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    batch bigint := vectorstore._api_batch(p_store_id, p_store, p_key, p_batch);
+    batch bigint := vectorstore._api_batch(p_store_id, p_store, p_key, 'write', p_batch);
     files text[];
 BEGIN
     files := ARRAY(SELECT f.id FROM vectorstore.store_files f
@@ -4956,7 +5652,7 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_batch_files(
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN vectorstore._list_store_files(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, p_batch),
+    RETURN vectorstore._list_store_files(p_store_id, vectorstore._api_batch(p_store_id, p_store, p_key, 'read', p_batch),
         p_limit, p_order, p_after, p_before, p_filter);
 END
 $$;
@@ -5270,6 +5966,195 @@ $$;
 COMMENT ON FUNCTION vectorstore.api_vitals() IS 'Versions, waiting jobs and background work in numbers; needs no key, and tells nothing of any tenant.';
 
 
+-- ---- api/http_keys.sql
+-- API keys and tenants over HTTP. The proxy makes the keys; here only their SHA-256 arrives.
+
+-- Whose keys are meant. Another tenant's id is no secret, but only operators may name it.
+CREATE FUNCTION vectorstore._open_admin(p_key bytea, p_tenant text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._open_key(p_key, 'admin');
+BEGIN
+    -- A key that is narrowed to stores manages nothing: it could make itself one that is not.
+    IF vectorstore._scope() IS NOT NULL THEN
+        PERFORM vectorstore._fail_forbidden();
+    ELSIF p_tenant IS NULL OR p_tenant = (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = own) THEN
+        RETURN own;
+    END IF;
+    PERFORM vectorstore._require_access('operator');
+    RETURN vectorstore._find_tenant(p_tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._open_admin(bytea, text) IS 'Makes the owner of a credential the caller, and returns the tenant that it manages: its own, or for operators any. 42501 for others.';
+
+CREATE FUNCTION vectorstore.api_list_api_keys(p_key bytea, p_tenant text, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    page_size integer := coalesce(p_limit, 20);
+    descending boolean := coalesce(p_order, 'desc') = 'desc';
+    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
+    low text := CASE WHEN descending THEN p_before ELSE p_after END;
+    high text := CASE WHEN descending THEN p_after ELSE p_before END;
+    low_id bigint := 0;
+    high_id bigint := 9223372036854775807;
+    data jsonb[];
+BEGIN
+    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
+    IF low IS NOT NULL THEN
+        low_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = low);
+    END IF;
+    IF high IS NOT NULL THEN
+        high_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = high);
+    END IF;
+    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
+    data := ARRAY(SELECT vectorstore._key_json(k.key) FROM vectorstore.api_keys k
+                  WHERE k.tenant_id = tenant AND k.key > low_id AND k.key < high_id
+                  ORDER BY CASE WHEN descending <> backwards THEN -k.key ELSE k.key END LIMIT page_size + 1);
+    RETURN vectorstore._list_json(data, page_size, backwards);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_api_keys(bytea, text, integer, text, text, text) IS 'GET /api_keys: limit 1..100 (20), order, after, before; of the caller''s tenant, or for operators of any.';
+
+CREATE FUNCTION vectorstore.api_create_api_key(p_key bytea, p_tenant text, p_hash bytea, p_settings jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._key_json(vectorstore._create_key(tenant, p_hash, p_settings));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_create_api_key(bytea, text, bytea, jsonb) IS 'POST /api_keys. Settings: name, role (read), vector_store_ids, allowed_ips, filter, expires_at.';
+
+CREATE FUNCTION vectorstore.api_get_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._key_json(vectorstore._find_key(tenant, p_id));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_api_key(bytea, text, text) IS 'GET /api_keys/{id}.';
+
+CREATE FUNCTION vectorstore.api_update_api_key(p_key bytea, p_tenant text, p_id text, p_changes jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._key_json(vectorstore._update_key(tenant, p_id, p_changes));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_update_api_key(bytea, text, text, jsonb) IS 'PUT /api_keys/{id}: changes what is given; null clears.';
+
+CREATE FUNCTION vectorstore.api_delete_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    PERFORM vectorstore._delete_key(tenant, p_id);
+    RETURN jsonb_build_object('id', p_id, 'object', 'api_key.deleted', 'deleted', true);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_delete_api_key(bytea, text, text) IS 'DELETE /api_keys/{id}: no request gets in with it any more.';
+
+CREATE FUNCTION vectorstore.api_rotate_api_key(p_key bytea, p_tenant text, p_id text, p_hash bytea, p_overlap_seconds integer) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._key_json(vectorstore._rotate_key(tenant, p_id, p_hash, make_interval(secs => coalesce(p_overlap_seconds, 86400))));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_rotate_api_key(bytea, text, text, bytea, integer) IS
+    'POST /api_keys/{id}/rotate: a new key with the same settings; the old one ends after so many seconds (0..2592000, a day by default).';
+
+CREATE FUNCTION vectorstore.api_list_tenants(p_key bytea, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page_size integer := coalesce(p_limit, 20);
+    descending boolean := coalesce(p_order, 'desc') = 'desc';
+    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
+    low text := CASE WHEN descending THEN p_before ELSE p_after END;
+    high text := CASE WHEN descending THEN p_after ELSE p_before END;
+    low_id bigint := 0;
+    high_id bigint := 9223372036854775807;
+    data jsonb[];
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
+    IF low IS NOT NULL THEN
+        low_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = low);
+    END IF;
+    IF high IS NOT NULL THEN
+        high_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = high);
+    END IF;
+    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
+    data := ARRAY(SELECT vectorstore._tenant_json(t.tenant_id) FROM vectorstore.tenants t
+                  WHERE t.tenant_id > low_id AND t.tenant_id < high_id
+                  ORDER BY CASE WHEN descending <> backwards THEN -t.tenant_id ELSE t.tenant_id END LIMIT page_size + 1);
+    RETURN vectorstore._list_json(data, page_size, backwards);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_tenants(bytea, integer, text, text, text) IS 'GET /admin/tenants: limit 1..100 (20), order, after, before. For operators.';
+
+CREATE FUNCTION vectorstore.api_create_tenant(p_key bytea, p_id text, p_name text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    RETURN vectorstore._tenant_json(vectorstore._create_tenant(p_id, p_name));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_create_tenant(bytea, text, text) IS 'POST /admin/tenants. For operators.';
+
+CREATE FUNCTION vectorstore.api_get_tenant(p_key bytea, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    RETURN vectorstore._tenant_json(vectorstore._find_tenant(p_id));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_tenant(bytea, text) IS 'GET /admin/tenants/{id}. For operators.';
+
+CREATE FUNCTION vectorstore.api_update_tenant(p_key bytea, p_id text, p_changes jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    number := vectorstore._find_tenant(p_id);
+    UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(p_changes->>'name'), updated_at = now()
+    WHERE t.tenant_id = number AND p_changes->>'name' IS NOT NULL;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(number, 'tenant.updated', p_id, p_changes);
+    END IF;
+    RETURN vectorstore._tenant_json(number);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_update_tenant(bytea, text, jsonb) IS 'PUT /admin/tenants/{id}: changes the name. For operators.';
+
+CREATE FUNCTION vectorstore.api_delete_tenant(p_key bytea, p_id text, p_mode text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    PERFORM vectorstore._delete_tenant(p_id, coalesce(p_mode, 'restrict'));
+    RETURN jsonb_build_object('id', p_id, 'object', 'tenant.deleted', 'deleted', true);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_delete_tenant(bytea, text, text) IS 'DELETE /admin/tenants/{id}?mode=restrict|cascade. For operators.';
+
+
 -- ---- api/usage.sql
 -- Usage over time, from the rollups and from what waits to be flushed.
 
@@ -5406,7 +6291,7 @@ CREATE FUNCTION vectorstore.api_store_stats(p_store_id bigint, p_store text, p_k
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'read');
     store bigint := vectorstore._api_store(p_store_id, p_store, tenant);
 BEGIN
     RETURN jsonb_build_object('object', 'vector_store.stats', 'vector_store_id', p_store)
@@ -5419,7 +6304,7 @@ CREATE FUNCTION vectorstore.api_stats(p_key bytea, p_range text, p_bucket text) 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN jsonb_build_object('object', 'stats') || vectorstore._stats_json(vectorstore._key_tenant(p_key), NULL, p_range, p_bucket);
+    RETURN jsonb_build_object('object', 'stats') || vectorstore._stats_json(vectorstore._open_key(p_key, 'admin'), NULL, p_range, p_bucket);
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_stats(bytea, text, text) IS 'GET /stats?range=daily|weekly|monthly|all&bucket=minute|hour|day|month.';
@@ -5436,6 +6321,9 @@ DECLARE
     number bigint := CASE WHEN store IS NOT NULL THEN vectorstore._store(store) END;
     span record;
 BEGIN
+    IF store IS NULL AND tenant IS NOT NULL THEN
+        PERFORM vectorstore._require_access('admin');
+    END IF;
     SELECT * INTO span FROM vectorstore._usage_window(range, vs_stats.bucket);
     RETURN QUERY
     SELECT u.began_at, sum(u.calls)::bigint, coalesce(sum(u.calls) FILTER (WHERE u.operation = 'search_vector_store'), 0)::bigint, sum(u.errors)::bigint,
@@ -5447,7 +6335,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
-    'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. 22023 for another range or bucket, P0002 for an unknown store.';
+    'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. Those of a tenant are for its administrators: 42501 for others. 22023 for another range or bucket, P0002 for an unknown store.';
 
 
 -- ---- api/metrics.sql
@@ -5506,7 +6394,7 @@ BEGIN
     END IF;
     FOR request IN
         SELECT coalesce(k.tenant_id, 0) AS tenant, coalesce(s.store_id, 0) AS store,
-               coalesce(vectorstore._key_number(k.key_hash), 0) AS key, n.operation, n.calls, n.errors, n.microseconds
+               coalesce(k.key, 0) AS key, n.operation, n.calls, n.errors, n.microseconds
         FROM unnest(p_keys, p_stores, p_operations, p_calls, p_errors, p_microseconds) n(key, store, operation, calls, errors, microseconds)
         LEFT JOIN vectorstore.api_keys k ON k.key_hash = substr(n.key, 1, 32)
             AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -5523,7 +6411,7 @@ COMMENT ON FUNCTION vectorstore.api_note_requests(bytea[], text[], text[], bigin
 
 
 -- ---- api/rate_limits.sql
--- Rate limits: who may do how much. They are enforced in _open_key's C call; here they are set and shown.
+-- Rate limits: who may do how much. They are enforced by _open_key; here they are set and shown.
 
 CREATE TYPE vectorstore.rate_limit_row AS (
     scope text, key_id text, key_name text, requests_per_second bigint, requests_burst bigint, requests_per_minute bigint,
@@ -5565,60 +6453,72 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._set_rate_limit(bigint, bigint, bigint, bigint, bigint, bigint, boolean) IS 'Sets a row of rate_limits; 55000 when vectorstore is not preloaded, 22023 for a limit out of range.';
 
--- Number of a key by its id.
-CREATE FUNCTION vectorstore._limited_key(p_tenant bigint, p_key_id text, p_param text) RETURNS bigint
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- Whose limits are meant: a key's, by its id, those of the caller's tenant, or with 'default' those of all.
+CREATE FUNCTION vectorstore._limits_owner(p_tenant bigint, p_scope text, p_key_id text, p_param text, OUT tenant bigint, OUT number bigint)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    number bigint;
 BEGIN
-    SELECT vectorstore._key_number(k.key_hash) INTO number FROM vectorstore.api_keys k WHERE k.tenant_id = p_tenant AND k.key_id = p_key_id;
-    IF NOT FOUND THEN
-        PERFORM vectorstore._fail('P0002', format('No API key found with id ''%s''.', vectorstore._shown(p_key_id)), NULL, p_param);
+    tenant := p_tenant;
+    number := 0;
+    IF p_scope NOT IN ('key', 'tenant', 'default') THEN
+        PERFORM vectorstore._fail('22023', 'Invalid value for ''scope''. Supported values are: ''key'', ''tenant'' and ''default''.', 'invalid_value', 'scope');
+    ELSIF (p_scope = 'key') <> (p_key_id IS NOT NULL) THEN
+        PERFORM vectorstore._fail('22023', format('Limits of the scope ''key'' need ''%s'', and no others have one.', p_param), 'invalid_value', p_param);
+    ELSIF p_scope = 'key' THEN
+        number := vectorstore._find_key(p_tenant, p_key_id);
+    ELSIF p_scope = 'default' THEN
+        PERFORM vectorstore._require_access('operator');
+        tenant := 0;
     END IF;
-    RETURN number;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._limited_key(bigint, text, text) IS 'Number of a tenant''s API key; P0002 for an unknown one.';
+COMMENT ON FUNCTION vectorstore._limits_owner(bigint, text, text, text) IS 'Tenant and key of a row of rate_limits; P0002 for an unknown key, 22023 for another scope, 42501 for the scope default unless an operator asks.';
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_set_rate_limit(
     key text DEFAULT NULL, requests_per_second bigint DEFAULT NULL, requests_burst bigint DEFAULT NULL,
-    requests_per_minute bigint DEFAULT NULL, tokens_per_minute bigint DEFAULT NULL, dry_run boolean DEFAULT false
+    requests_per_minute bigint DEFAULT NULL, tokens_per_minute bigint DEFAULT NULL, dry_run boolean DEFAULT false, scope text DEFAULT NULL
 ) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._current_tenant();
+    own bigint := vectorstore._admin_tenant(NULL);
+    owner record := vectorstore._limits_owner(own, coalesce(scope, CASE WHEN key IS NULL THEN 'tenant' ELSE 'key' END), key, 'key');
 BEGIN
-    PERFORM vectorstore._set_rate_limit(tenant, CASE WHEN key IS NULL THEN 0 ELSE vectorstore._limited_key(tenant, key, 'key') END,
+    PERFORM vectorstore._set_rate_limit(owner.tenant, owner.number,
         requests_per_second, requests_burst, requests_per_minute, tokens_per_minute, dry_run);
+    PERFORM vectorstore._audit(own, 'rate_limit.set', coalesce(key, scope, 'tenant'), jsonb_build_object('requests_per_second', requests_per_second,
+        'requests_burst', requests_burst, 'requests_per_minute', requests_per_minute, 'tokens_per_minute', tokens_per_minute, 'dry_run', dry_run));
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_set_rate_limit(text, bigint, bigint, bigint, bigint, boolean) IS
-    'Limits an API key (by its id), or without one every key of the caller''s tenant that has no limits of its own. NULL limits nothing; requests_burst is how many may come at once, and requests_per_second unless it is given. dry_run only logs and counts. 55000 when vectorstore is not preloaded, P0002 for an unknown key, 22023 for a limit out of range.';
+COMMENT ON FUNCTION @extschema@.vs_set_rate_limit(text, bigint, bigint, bigint, bigint, boolean, text) IS
+    'Limits an API key (by its id), or without one every key of the caller''s tenant that has no limits of its own; with scope default every key of a tenant without any. NULL limits nothing; requests_burst is how many may come at once, and requests_per_second unless it is given. dry_run only logs and counts. For administrators of the tenant, scope default for operators. 55000 when vectorstore is not preloaded, P0002 for an unknown key, 22023 for a limit out of range, 42501 for others.';
 
 -- API: public
-CREATE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION @extschema@.vs_drop_rate_limit(key text DEFAULT NULL, scope text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._current_tenant();
+    own bigint := vectorstore._admin_tenant(NULL);
+    owner record := vectorstore._limits_owner(own, coalesce(scope, CASE WHEN key IS NULL THEN 'tenant' ELSE 'key' END), key, 'key');
 BEGIN
-    DELETE FROM vectorstore.rate_limits l
-    WHERE l.tenant_id = tenant AND l.api_key = CASE WHEN key IS NULL THEN 0 ELSE vectorstore._limited_key(tenant, key, 'key') END;
-    RETURN FOUND;
+    DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner.tenant AND l.api_key = owner.number;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(own, 'rate_limit.dropped', coalesce(key, scope, 'tenant'));
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.vs_drop_rate_limit(text) IS
-    'Takes the limits of an API key away, or without one those of the tenant: then the tenant''s, or the installation''s, hold. False when there were none; P0002 for an unknown key.';
+COMMENT ON FUNCTION @extschema@.vs_drop_rate_limit(text, text) IS
+    'Takes the limits of an API key away, or without one those of the tenant, or with scope default those of all: then the next wider ones hold. False when there were none. For administrators of the tenant, scope default for operators; P0002 for an unknown key, 42501 for others.';
 
 -- Tokens that the proxy is about to embed. On its own this is a request; with api_uncounted() a part of one.
 CREATE FUNCTION vectorstore.api_charge_tokens(p_key bytea, p_tokens bigint) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenant bigint := vectorstore._key_tenant(p_key);
+    tenant bigint := vectorstore._open_key(p_key, 'search');
 BEGIN
     PERFORM vectorstore._charge_tokens(p_tokens);
     RETURN true;
@@ -5648,7 +6548,7 @@ BEGIN
     SELECT CASE WHEN l.tenant_id = 0 THEN 'default' WHEN l.api_key = 0 THEN 'tenant' ELSE 'key' END, k.key_id, k.name, l.requests_per_second,
            coalesce(l.requests_burst, l.requests_per_second), l.requests_per_minute, l.tokens_per_minute, l.dry_run, l.updated_at
     FROM vectorstore.rate_limits l
-    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = l.tenant_id AND vectorstore._key_number(k.key_hash) = l.api_key
+    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = l.tenant_id AND k.key = l.api_key
     WHERE l.tenant_id IN (0, p_tenant) AND (l.api_key = 0 OR k.key_id IS NOT NULL)
     ORDER BY l.tenant_id, l.api_key = 0 DESC, k.key_id;
 END
@@ -5656,11 +6556,11 @@ $$;
 COMMENT ON FUNCTION vectorstore._rate_limits(bigint) IS 'Limits of all, of a tenant, and of its keys.';
 
 CREATE FUNCTION vectorstore.api_list_rate_limits(p_key bytea) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN vectorstore._list_json(
-        ARRAY(SELECT vectorstore._rate_limit_json(l) FROM vectorstore._rate_limits(vectorstore._key_tenant(p_key)) l), 2147483647)
+        ARRAY(SELECT vectorstore._rate_limit_json(l) FROM vectorstore._rate_limits(vectorstore._open_key(p_key, 'admin')) l), 2147483647)
         || jsonb_build_object('first_id', NULL, 'last_id', NULL);
 END
 $$;
@@ -5673,26 +6573,20 @@ CREATE FUNCTION vectorstore.api_set_rate_limit(
 AS $$
 DECLARE
     wanted text := coalesce(p_scope, CASE WHEN p_api_key_id IS NULL THEN 'tenant' ELSE 'key' END);
-    tenant bigint := vectorstore._key_tenant(p_key);
-    owner bigint;
-    number bigint := 0;
+    own bigint := vectorstore._open_key(p_key, 'admin');
+    owner record := vectorstore._limits_owner(own, wanted, p_api_key_id, 'api_key_id');
     body jsonb;
 BEGIN
-    IF wanted NOT IN ('key', 'tenant', 'default') THEN
-        PERFORM vectorstore._fail('22023', 'Invalid value for ''scope''. Supported values are: ''key'', ''tenant'' and ''default''.', 'invalid_value', 'scope');
-    ELSIF (wanted = 'key') <> (p_api_key_id IS NOT NULL) THEN
-        PERFORM vectorstore._fail('22023', 'Limits of the scope ''key'' need an ''api_key_id'', and no others have one.', 'invalid_value', 'api_key_id');
-    ELSIF wanted = 'key' THEN
-        number := vectorstore._limited_key(tenant, p_api_key_id, 'api_key_id');
-    END IF;
-    owner := CASE wanted WHEN 'default' THEN 0 ELSE tenant END;
     IF coalesce(p_inherit, false) THEN
-        DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner AND l.api_key = number;
-        RETURN jsonb_build_object('object', 'rate_limit.deleted', 'scope', wanted, 'api_key_id', p_api_key_id, 'deleted', FOUND);
+        DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = owner.tenant AND l.api_key = owner.number;
+        body := jsonb_build_object('object', 'rate_limit.deleted', 'scope', wanted, 'api_key_id', p_api_key_id, 'deleted', FOUND);
+        PERFORM vectorstore._audit(own, 'rate_limit.dropped', coalesce(p_api_key_id, wanted));
+        RETURN body;
     END IF;
-    PERFORM vectorstore._set_rate_limit(owner, number, p_second, p_burst, p_minute, p_tokens, p_dry_run);
-    SELECT vectorstore._rate_limit_json(l) INTO body FROM vectorstore._rate_limits(tenant) l
+    PERFORM vectorstore._set_rate_limit(owner.tenant, owner.number, p_second, p_burst, p_minute, p_tokens, p_dry_run);
+    SELECT vectorstore._rate_limit_json(l) INTO body FROM vectorstore._rate_limits(own) l
     WHERE l.scope = wanted AND l.key_id IS NOT DISTINCT FROM p_api_key_id;
+    PERFORM vectorstore._audit(own, 'rate_limit.set', coalesce(p_api_key_id, wanted), body - 'object' - 'scope' - 'api_key_id' - 'updated_at');
     RETURN body;
 END
 $$;
@@ -5823,6 +6717,98 @@ COMMENT ON COLUMN @extschema@.vs_stat_indexes.recall_samples IS 'Number of vecto
 COMMENT ON COLUMN @extschema@.vs_stat_indexes.recall_at IS 'When the last one was compared.';
 
 
+-- ---- views/tenants.sql
+-- Tenants, keys and the audit log for SQL users. Views over functions, as vs_stores.
+CREATE FUNCTION vectorstore._tenants()
+RETURNS TABLE (id text, name text, stores bigint, chunks bigint, usage_bytes bigint, api_keys bigint, roles text[], created_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._current_tenant();
+BEGIN
+    IF own IS NOT NULL THEN
+        RETURN QUERY
+        SELECT t.id, t.name, c.stores, c.chunks, c.bytes, (SELECT count(*) FROM vectorstore.api_keys k WHERE k.tenant_id = t.tenant_id),
+               ARRAY(SELECT r.role || '=' || r.access FROM vectorstore.tenant_roles r WHERE r.tenant_id = t.tenant_id ORDER BY r.role), t.created_at
+        FROM vectorstore.tenants t
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS stores, coalesce(sum(c.chunks), 0)::bigint AS chunks, coalesce(sum(c.usage_bytes), 0)::bigint AS bytes
+            FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id) WHERE s.tenant_id = t.tenant_id) c
+        WHERE t.tenant_id = own OR vectorstore._has_access('operator');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._tenants() IS 'Rows of vs_tenants.';
+
+CREATE VIEW @extschema@.vs_tenants AS SELECT * FROM vectorstore._tenants();
+COMMENT ON VIEW @extschema@.vs_tenants IS 'The caller''s tenant; for superusers and members of vectorstore_admin all tenants.';
+COMMENT ON COLUMN @extschema@.vs_tenants.id IS 'Id of the tenant.';
+COMMENT ON COLUMN @extschema@.vs_tenants.name IS 'Name of the tenant.';
+COMMENT ON COLUMN @extschema@.vs_tenants.stores IS 'Number of its vector stores.';
+COMMENT ON COLUMN @extschema@.vs_tenants.chunks IS 'Number of chunks in them.';
+COMMENT ON COLUMN @extschema@.vs_tenants.usage_bytes IS 'Bytes of their content, plus 4 bytes for each vector component.';
+COMMENT ON COLUMN @extschema@.vs_tenants.api_keys IS 'Number of its API keys, of any status.';
+COMMENT ON COLUMN @extschema@.vs_tenants.roles IS 'Database roles that work for it, as role=access.';
+COMMENT ON COLUMN @extschema@.vs_tenants.created_at IS 'When it was created.';
+
+CREATE FUNCTION vectorstore._api_keys()
+RETURNS TABLE (
+    id text, name text, role text, stores text[], allowed_ips cidr[], filter jsonb, status text, created_at timestamptz,
+    expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz
+)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._current_tenant();
+BEGIN
+    IF own IS NOT NULL AND vectorstore._has_access('admin') THEN
+        RETURN QUERY
+        SELECT k.key_id, k.name, k.role,
+               CASE WHEN k.stores IS NOT NULL THEN ARRAY(SELECT s.id FROM vectorstore.stores s WHERE s.store_id = ANY (k.stores) ORDER BY s.store_id) END,
+               k.allowed_ips, k.filter, vectorstore._key_json(k.key)->>'status', k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+        FROM vectorstore.api_keys k WHERE k.tenant_id = own;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._api_keys() IS 'Rows of vs_api_keys.';
+
+CREATE VIEW @extschema@.vs_api_keys AS SELECT * FROM vectorstore._api_keys();
+COMMENT ON VIEW @extschema@.vs_api_keys IS 'The API keys of the caller''s tenant, for its administrators; never what could be used.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.id IS 'Public id, key_...';
+COMMENT ON COLUMN @extschema@.vs_api_keys.name IS 'Name of the key.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.role IS 'read, write, admin or operator.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.stores IS 'Ids of the stores that it is narrowed to; NULL for all.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.allowed_ips IS 'Networks that it may be used from; NULL for all.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.filter IS 'What all must pass that it reads; NULL for everything.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.status IS 'active, expired or revoked.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.created_at IS 'When it was made.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.expires_at IS 'When it expires; NULL for never.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.revoked_at IS 'When it was revoked.';
+COMMENT ON COLUMN @extschema@.vs_api_keys.last_used_at IS 'About when it was last used; needs the statistics of a preloaded library.';
+
+CREATE FUNCTION vectorstore._audit_log()
+RETURNS TABLE (at timestamptz, actor text, action text, object text, detail jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._current_tenant();
+BEGIN
+    IF own IS NOT NULL AND vectorstore._has_access('admin') THEN
+        RETURN QUERY SELECT a.at, a.actor, a.action, a.object, a.detail FROM vectorstore.audit_log a WHERE a.tenant_id = own ORDER BY a.audit_id;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._audit_log() IS 'Rows of vs_audit_log.';
+
+CREATE VIEW @extschema@.vs_audit_log AS SELECT * FROM vectorstore._audit_log();
+COMMENT ON VIEW @extschema@.vs_audit_log IS 'Administrative acts on the caller''s tenant, oldest first, for its administrators.';
+COMMENT ON COLUMN @extschema@.vs_audit_log.at IS 'When it happened.';
+COMMENT ON COLUMN @extschema@.vs_audit_log.actor IS 'Id of the API key, or the database role.';
+COMMENT ON COLUMN @extschema@.vs_audit_log.action IS 'What was done, such as api_key.created.';
+COMMENT ON COLUMN @extschema@.vs_audit_log.object IS 'Id of what it was done to.';
+COMMENT ON COLUMN @extschema@.vs_audit_log.detail IS 'Settings that were given.';
+
+
 -- ---- views/statistics.sql
 -- Statistics since vs_stat_reset(). Views over functions, as vs_stores.
 
@@ -5903,6 +6889,43 @@ COMMENT ON COLUMN @extschema@.vs_stat_stores.mean_ms IS 'Mean time of a call in 
 COMMENT ON COLUMN @extschema@.vs_stat_stores.p95_ms IS 'Time below which 95 of 100 calls took.';
 COMMENT ON COLUMN @extschema@.vs_stat_stores.last_used_at IS 'Flush with the last call; NULL for none.';
 
+CREATE FUNCTION vectorstore._stat_keys()
+RETURNS TABLE (
+    key_id text, name text, requests bigint, searches bigint, errors bigint, rate_limited bigint, would_limit bigint, tokens bigint,
+    mean_ms double precision, p95_ms double precision, last_used_at timestamptz
+)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+BEGIN
+    IF tenant IS NOT NULL AND vectorstore._has_access('admin') THEN
+        RETURN QUERY
+        SELECT k.key_id, k.name, coalesce(sum(t.calls), 0)::bigint, coalesce(sum(t.calls) FILTER (WHERE t.operation = 'search_vector_store'), 0)::bigint,
+               coalesce(sum(t.errors), 0)::bigint, coalesce(sum(t.limited), 0)::bigint, coalesce(sum(t.would_limit), 0)::bigint, coalesce(sum(t.tokens), 0)::bigint,
+               vectorstore._mean_milliseconds(sum(t.calls)::bigint, sum(t.microseconds)::bigint), vectorstore._milliseconds(vectorstore._sum_buckets(t.buckets), 0.95),
+               greatest(k.last_used_at, max(t.used_at) FILTER (WHERE t.calls > 0))
+        FROM vectorstore.api_keys k LEFT JOIN vectorstore._stat_totals(tenant) t ON t.api_key = k.key
+        WHERE k.tenant_id = tenant GROUP BY k.key, k.key_id, k.name, k.last_used_at;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._stat_keys() IS 'Rows of vs_stat_keys.';
+
+CREATE VIEW @extschema@.vs_stat_keys AS SELECT * FROM vectorstore._stat_keys();
+COMMENT ON VIEW @extschema@.vs_stat_keys IS 'Requests of each API key of the caller''s tenant since vs_stat_reset(), for its administrators.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.key_id IS 'Id of the API key, key_...';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.name IS 'Name of the API key.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.requests IS 'Number of requests, whatever came of them.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.searches IS 'Those that are searches.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.errors IS 'Requests that ended in an error.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.rate_limited IS 'Errors that are refusals of a rate limit.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.would_limit IS 'Requests that a rate limit in dry run would have refused.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.tokens IS 'Tokens that the proxy embedded.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.mean_ms IS 'Mean time of a request in the database, in milliseconds.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.p95_ms IS 'Time below which 95 of 100 requests took.';
+COMMENT ON COLUMN @extschema@.vs_stat_keys.last_used_at IS 'Flush with the last request; NULL for none.';
+
 
 -- ---- schema/grants.sql
 -- Owner and rights of everything above, in one place: nothing belongs to the superuser who ran CREATE
@@ -5923,8 +6946,12 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_requests,_stat_stores,_my_rate_limits}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_tenants,_api_keys,_audit_log,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
+            -- What is left concerns all tenants.
+            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire}') THEN
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_user', member.signature);
+            END IF;
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_app', member.signature);
         END IF;
@@ -5932,13 +6959,17 @@ BEGIN
 END
 $grants$;
 ALTER TYPE vectorstore.search_hit OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stores OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_indexes OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.usage_row OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.usage_bucket OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.rate_limit_row OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_rate_limits OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_requests OWNER TO vectorstore_owner;
-ALTER VIEW @extschema@.vs_stat_stores OWNER TO vectorstore_owner;
-GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes, @extschema@.vs_stat_requests, @extschema@.vs_stat_stores, @extschema@.vs_rate_limits TO vectorstore_admin;
+DO $views$
+DECLARE
+    view pg_catalog.text;
+BEGIN
+    FOREACH view IN ARRAY ARRAY['vs_stores', 'vs_stat_indexes', 'vs_tenants', 'vs_api_keys', 'vs_audit_log', 'vs_stat_requests', 'vs_stat_stores', 'vs_stat_keys', 'vs_rate_limits'] LOOP
+        EXECUTE pg_catalog.format('ALTER VIEW @extschema@.%I OWNER TO vectorstore_owner', view);
+        EXECUTE pg_catalog.format('GRANT SELECT ON @extschema@.%I TO vectorstore_admin, vectorstore_user', view);
+    END LOOP;
+END
+$views$;
 

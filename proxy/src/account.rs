@@ -179,7 +179,7 @@ fn store_of(path: &str) -> Option<&str> {
 }
 
 /// Key, store and operation.
-type Subject = (Option<[u8; 32]>, Option<String>, &'static str);
+pub type Subject = (Option<[u8; 32]>, Option<String>, &'static str);
 
 /// How many requests there were, how many of them failed, and their microseconds.
 #[derive(Clone, Copy, Default)]

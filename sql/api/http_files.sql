@@ -59,7 +59,7 @@ DECLARE
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at, created_by) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._caller_key());
+    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._creator());
     RETURN id;
 END
 $$;
@@ -122,6 +122,8 @@ CREATE FUNCTION vectorstore.api_list_files(p_key bytea, p_purpose text, p_limit 
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_key(p_key, 'read');
+    scope bigint[] := vectorstore._scope();
+    creator bigint := vectorstore._creator();
     page_size integer := coalesce(p_limit, 10000);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     after_at timestamptz := CASE WHEN descending THEN 'infinity' ELSE '-infinity' END;
@@ -138,13 +140,13 @@ BEGIN
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
@@ -197,7 +199,7 @@ DECLARE
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     IF vectorstore._scope() IS NOT NULL AND EXISTS (
-        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._caller_key()) THEN
+        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._creator()) THEN
         -- It may be in stores that are none of the caller's.
         PERFORM vectorstore._fail_forbidden();
     END IF;

@@ -27,11 +27,11 @@ BEGIN
     IF p_ending THEN
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
         WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
-          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR UPDATE;
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._creator()) FOR UPDATE;
     ELSE
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
         WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
-          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR KEY SHARE;
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._creator()) FOR KEY SHARE;
     END IF;
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('upload_', p_upload, 'upload_id', format('No such Upload object: %s', vectorstore._shown(p_upload)));
@@ -70,7 +70,7 @@ BEGIN
     END IF;
     INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds, created_by) OVERRIDING SYSTEM VALUE
     VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds,
-            vectorstore._caller_key());
+            vectorstore._creator());
     RETURN vectorstore._upload_json(tenant, number);
 END
 $$;
@@ -87,7 +87,7 @@ DECLARE
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id, created_by) OVERRIDING SYSTEM VALUE
-    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._caller_key() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
+    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._creator() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     RETURN part_id;
 END
 $$;
@@ -101,7 +101,7 @@ DECLARE
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
     WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part
-      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._caller_key());
+      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._creator());
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('part_', p_part, 'part_ids', format('No such UploadPart object: %s', vectorstore._shown(p_part)));
     END IF;
@@ -227,7 +227,7 @@ BEGIN
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at, created_by) OVERRIDING SYSTEM VALUE
     SELECT tenant, number, vectorstore._new_id('file-', number), u.filename, u.purpose, u.bytes,
            (SELECT coalesce(sum(p.parts), 0) FROM vectorstore._parts_in_order(tenant, upload, p_part_ids) p),
-           now() + make_interval(secs => u.file_expires_seconds), vectorstore._caller_key()
+           now() + make_interval(secs => u.file_expires_seconds), vectorstore._creator()
     FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     -- Only the numbers are written: the bytes stay where they are.
     UPDATE vectorstore.file_parts d SET file_id = number, part = p.before + d.part

@@ -176,7 +176,7 @@ BEGIN
     END IF;
     number := vectorstore._create_key(p_tenant, p_hash, jsonb_build_object('name', old.name, 'role', old.role));
     UPDATE vectorstore.api_keys k
-    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key,
+    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key, origin = coalesce(old.origin, old.key),
         expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
     WHERE k.key = number;
     UPDATE vectorstore.api_keys k SET expires_at = least(k.expires_at, now() + p_overlap) WHERE k.key = old.key;
@@ -220,6 +220,26 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._admin_tenant(text) IS 'Number of the tenant that a SQL user manages; NULL for the own one. 42501 for whoever does not manage it.';
 
+-- Names are unique only among stores made in SQL.
+CREATE FUNCTION vectorstore._store_id(p_tenant bigint, p_store text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named text[] := ARRAY(SELECT s.id FROM vectorstore.stores s WHERE s.tenant_id = p_tenant AND s.name = p_store LIMIT 2);
+BEGIN
+    IF EXISTS (SELECT FROM vectorstore.stores s WHERE s.store_id = vectorstore._id_number('vs_', p_store) AND s.id = p_store AND s.tenant_id = p_tenant) THEN
+        RETURN p_store;
+    ELSIF cardinality(named) = 0 THEN
+        PERFORM vectorstore._fail('P0002', format('No vector store found with id or name ''%s''.', vectorstore._shown(p_store)), NULL, 'stores');
+    ELSIF cardinality(named) > 1 THEN
+        PERFORM vectorstore._fail('22023', format('More than one vector store is named ''%s''.', vectorstore._shown(p_store)), 'invalid_value', 'stores',
+            'Give the id: SELECT id FROM vs_stores.');
+    END IF;
+    RETURN named[1];
+END
+$$;
+COMMENT ON FUNCTION vectorstore._store_id(bigint, text) IS 'Id of the tenant''s store with this id or name; P0002 when there is none, 22023 when a name is not unique.';
+
 -- API: public
 CREATE FUNCTION @extschema@.vs_create_api_key(
     name text, key_hash bytea, expires_at timestamptz DEFAULT NULL, role text DEFAULT 'admin', stores text[] DEFAULT NULL,
@@ -235,8 +255,7 @@ BEGIN
     PERFORM @extschema@.vs_install();
     owner := vectorstore._admin_tenant(tenant);
     number := vectorstore._create_key(owner, key_hash, jsonb_build_object(
-        'name', name, 'role', role, 'vector_store_ids', to_jsonb(ARRAY(
-            SELECT coalesce((SELECT t.id FROM vectorstore.stores t WHERE t.tenant_id = owner AND t.name = u.store), u.store) FROM unnest(stores) AS u(store))),
+        'name', name, 'role', role, 'vector_store_ids', to_jsonb(ARRAY(SELECT vectorstore._store_id(owner, u.store) FROM unnest(stores) AS u(store))),
         'allowed_ips', to_jsonb(allowed_ips), 'filter', filter, 'expires_at', extract(epoch FROM expires_at))
         - CASE WHEN stores IS NULL THEN 'vector_store_ids' ELSE '' END);
     RETURN (SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = number);

@@ -109,18 +109,39 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._allowed(jsonb, text, text, text) IS 'Whether a chunk or a file of a store passes the caller''s mandatory filter.';
 
+-- A key that was rotated stays the one that made its files and uploads.
+CREATE FUNCTION vectorstore._creator() RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller bigint := vectorstore._caller_key();
+BEGIN
+    RETURN coalesce((SELECT k.origin FROM vectorstore.api_keys k WHERE k.key = caller), caller);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._creator() IS 'Number that what the caller makes bears: that of the API key, or of the first one that it took the place of; 0 for a SQL user.';
+
 -- Files belong to a tenant, not to a store: a key that is narrowed to stores sees those it made, and those in its stores.
+CREATE FUNCTION vectorstore._file_attached(p_tenant bigint, p_file text, p_stores bigint[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The row of a file that could not be attached, because it does not exist or was not to be seen, is no file. Of
+    -- dropped stores there may be rows left.
+    RETURN EXISTS (
+        SELECT FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
+        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (p_stores) AND f.chunking_strategy->>'type' IS DISTINCT FROM 'other');
+END
+$$;
+COMMENT ON FUNCTION vectorstore._file_attached(bigint, text, bigint[]) IS 'Whether a file of the tenant is in one of these stores.';
+
 CREATE FUNCTION vectorstore._file_in_scope(p_tenant bigint, p_file text, p_created_by bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     scope bigint[] := vectorstore._scope();
 BEGIN
-    RETURN scope IS NULL OR p_created_by = vectorstore._caller_key() OR EXISTS (
-        -- The row of a file that could not be attached, because it does not exist or was not to be seen, is no file; and of
-        -- a dropped store there may be rows left.
-        SELECT FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
-        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope) AND f.chunking_strategy->>'type' IS DISTINCT FROM 'other');
+    RETURN scope IS NULL OR p_created_by = vectorstore._creator() OR vectorstore._file_attached(p_tenant, p_file, scope);
 END
 $$;
 COMMENT ON FUNCTION vectorstore._file_in_scope(bigint, text, bigint) IS 'Whether the caller may see a file of the tenant.';
@@ -141,9 +162,9 @@ CREATE FUNCTION vectorstore._api_store(p_store_id bigint, p_store text, p_tenant
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM FROM vectorstore.stores s WHERE s.store_id = p_store_id AND s.id = p_store AND s.tenant_id = p_tenant
-      AND vectorstore._enter_store(s.store_id);
-    IF NOT FOUND THEN
+    PERFORM FROM vectorstore.stores s WHERE s.store_id = p_store_id AND s.id = p_store AND s.tenant_id = p_tenant;
+    -- Not in the statement, which may ask it of other stores, too: it would take the last of them for the caller's.
+    IF NOT FOUND OR NOT vectorstore._enter_store(p_store_id) THEN
         PERFORM vectorstore._fail_unknown('vs_', p_store, 'vector_store_id',
             format('No vector store found with id ''%s''.', vectorstore._shown(p_store)));
     END IF;

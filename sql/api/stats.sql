@@ -64,6 +64,7 @@ BEGIN
     IF vectorstore._schema_version() < 9 THEN
         RETURN 0;
     END IF;
+    PERFORM vectorstore._require_preload();
     PERFORM pg_advisory_xact_lock(vectorstore._stat_lock());
     moment := clock_timestamp();
     PERFORM vectorstore._usage_partitions(moment);

@@ -124,10 +124,16 @@ COMMENT ON FUNCTION @extschema@.vs_create_tenant(text, text) IS
 CREATE FUNCTION @extschema@.vs_update_tenant(id text, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    number bigint;
 BEGIN
     PERFORM vectorstore._require_operator();
+    number := vectorstore._find_tenant(id);
     UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(vs_update_tenant.name), updated_at = now()
-    WHERE t.tenant_id = vectorstore._find_tenant(vs_update_tenant.id);
+    WHERE t.tenant_id = number AND vs_update_tenant.name IS NOT NULL;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(number, 'tenant.updated', id, jsonb_build_object('name', name));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_update_tenant(text, text) IS 'Renames a tenant; its id stays. For members of vectorstore_admin.';

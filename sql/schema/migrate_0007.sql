@@ -18,6 +18,8 @@ BEGIN
         ADD COLUMN filter jsonb CHECK (filter IS NULL OR role = 'read'),
         -- The key that this one takes the place of.
         ADD COLUMN rotated_from bigint,
+        -- The first of those that took each other's place, whose number what they made bears; NULL for the first itself.
+        ADD COLUMN origin bigint,
         ADD COLUMN last_used_at timestamptz,
         ADD CONSTRAINT api_keys_key UNIQUE (key);
 

@@ -29,7 +29,13 @@ class Key:
     role: str
     stores: list = None
     level: str = None
+    # The first of those that took each other's place.
+    first: object = None
     dead: bool = False
+
+    @property
+    def origin(self):
+        return self.first or self
 
     def check(self, access):
         """What a call needs of its key, whatever it is about."""
@@ -51,7 +57,7 @@ class Key:
         if file is None or self.stores is None:
             return file is not None
         inside = [self.tenant.stores[store] for store in self.stores if store in self.tenant.stores]
-        return file.made_by is self or any(id in store.files for store in inside)
+        return file.made_by is self.origin or any(id in store.files for store in inside)
 
     def file(self, id):
         if not self.sees(id):

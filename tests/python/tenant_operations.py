@@ -156,7 +156,7 @@ class Model:
         def expect(id):
             key.check("write")
             if id is not None:
-                key.tenant.files[id] = File(content, key)
+                key.tenant.files[id] = File(content, key.origin)
             return id
 
         return [content], expect
@@ -192,7 +192,7 @@ class Model:
         def expect(_):
             key.check("write")
             # Narrowed keys delete only what they made: others may need the rest.
-            if key.file(file).made_by is not key and key.stores is not None:
+            if key.file(file).made_by is not key.origin and key.stores is not None:
                 raise Refusal(403)
             del key.tenant.files[file]
             for store in key.tenant.stores.values():
@@ -289,7 +289,7 @@ class Model:
                 raise Refusal(404)
             if made is not None:
                 other.dead = True
-                key.tenant.keys.append(Key(*made, key.tenant, other.role, other.stores, other.level))
+                key.tenant.keys.append(Key(*made, key.tenant, other.role, other.stores, other.level, other.origin))
             return made
 
         return [other.id if other else "key_" + UNKNOWN], expect

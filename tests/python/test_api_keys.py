@@ -130,6 +130,26 @@ def test_a_rotated_key_has_a_successor_while_both_work(tenant, own_database):
     assert status(clients[1]) == 401 and status(tenant.with_key(last["key"])) == 200
 
 
+def test_a_rotated_key_keeps_what_its_predecessors_made(tenant):
+    store = tenant.admin.ok("POST", "/vector_stores", {"name": "a"})["id"]
+    old = tenant.make_key("write", vector_store_ids=[store])
+    file = upload_file(tenant.with_key(old["key"]), "A text.")
+    upload = {"filename": "f.txt", "purpose": "assistants", "bytes": 4, "mime_type": "text/plain"}
+    upload = tenant.with_key(old["key"]).ok("POST", "/uploads", upload)["id"]
+    middle = tenant.admin.ok("POST", f"/api_keys/{old['id']}/rotate", {"overlap_seconds": 60})
+    new = tenant.admin.ok("POST", f"/api_keys/{middle['id']}/rotate", {"overlap_seconds": 60})
+    # What is remembered does not hang on the row of a key that is gone.
+    tenant.admin.ok("DELETE", f"/api_keys/{middle['id']}")
+    last = upload_file(tenant.with_key(new["key"]), "Another text.")
+    for key in (old, new):
+        http = tenant.with_key(key["key"])
+        assert {entry["id"] for entry in http.ok("GET", "/files")["data"]} == {file, last}
+    assert tenant.client("write", vector_store_ids=[store]).get(f"/files/{file}").status == 404
+    http = tenant.with_key(new["key"])
+    assert http.ok("POST", f"/uploads/{upload}/cancel")["status"] == "cancelled"
+    http.ok("DELETE", f"/files/{file}")
+
+
 def test_an_answer_with_a_key_is_never_stored(tenant, own_database):
     headers = {"idempotency-key": uuid.uuid4().hex}
     made = tenant.make_key()

@@ -2,7 +2,7 @@
 
 use super::files::Body;
 use super::{Db, Raw, call};
-use crate::account::Count;
+use crate::account::{Count, Subject};
 use crate::auth::ApiKey;
 use crate::error::Result;
 use crate::extract::StoreId;
@@ -99,10 +99,7 @@ impl Db {
     }
 
     /// Reports requests that the database has not seen.
-    pub async fn note_requests(
-        &self,
-        notes: &[((Option<[u8; 32]>, Option<String>, &'static str), Count)],
-    ) -> Result<i64> {
+    pub async fn note_requests(&self, notes: &[(Subject, Count)]) -> Result<i64> {
         let keys: Vec<Option<&[u8]>> =
             notes.iter().map(|((key, _, _), _)| key.as_ref().map(|key| &key[..])).collect();
         let stores: Vec<Option<&str>> = notes.iter().map(|((_, store, _), _)| store.as_deref()).collect();
