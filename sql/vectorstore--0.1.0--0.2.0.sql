@@ -1170,6 +1170,8 @@ BEGIN
         ADD COLUMN filter jsonb CHECK (filter IS NULL OR role = 'read'),
         -- The key that this one takes the place of.
         ADD COLUMN rotated_from bigint,
+        -- The first of those that took each other's place, whose number what they made bears; NULL for the first itself.
+        ADD COLUMN origin bigint,
         ADD COLUMN last_used_at timestamptz,
         ADD CONSTRAINT api_keys_key UNIQUE (key);
 
@@ -1345,6 +1347,112 @@ $migrate$;
 COMMENT ON FUNCTION vectorstore._migrate_0008() IS 'Migration step 8: usage logs, statistics and rate limits.';
 
 
+-- ---- schema/migrate_0009.sql
+-- Step 9: quotas. The rules of step 1 hold.
+--
+-- The limits of a store stand in the row of its counters, which every writer of the store updates anyway. A tenant is
+-- counted only while it has limits: its row is one that all writers of its stores wait for.
+CREATE FUNCTION vectorstore._migrate_0009() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $migrate$
+BEGIN
+    ALTER TABLE vectorstore.store_counters
+        ADD COLUMN max_chunks bigint CHECK (max_chunks >= 0),
+        ADD COLUMN max_bytes bigint CHECK (max_bytes >= 0);
+
+    CREATE TABLE vectorstore.tenant_quotas (
+        tenant_id bigint PRIMARY KEY,
+        max_stores bigint CHECK (max_stores >= 0),
+        max_chunks bigint CHECK (max_chunks >= 0),
+        max_bytes bigint CHECK (max_bytes >= 0),
+        stores bigint NOT NULL DEFAULT 0,
+        chunks bigint NOT NULL DEFAULT 0,
+        usage_bytes bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 50);
+
+    -- One row for each time that a limit was met; resolved when there is room again.
+    CREATE TABLE vectorstore.quota_events (
+        tenant_id bigint NOT NULL,
+        event_id bigint GENERATED ALWAYS AS IDENTITY,
+        -- 0: the quota of the whole tenant.
+        store_id bigint NOT NULL,
+        resource text NOT NULL CHECK (resource IN ('stores', 'chunks', 'bytes')),
+        refused bigint NOT NULL DEFAULT 1,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        resolved_at timestamptz,
+        PRIMARY KEY (tenant_id, event_id)
+    );
+    CREATE UNIQUE INDEX quota_events_open ON vectorstore.quota_events (tenant_id, store_id, resource) WHERE resolved_at IS NULL;
+
+    CREATE FUNCTION vectorstore.count_stores() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $count$
+    DECLARE
+        change record;
+    BEGIN
+        FOR change IN
+            SELECT r.tenant_id, count(*) AS stores, sum(r.chunks)::bigint AS chunks, sum(r.usage_bytes)::bigint AS bytes
+            FROM rows r GROUP BY r.tenant_id ORDER BY r.tenant_id
+        LOOP
+            IF TG_OP = 'INSERT' THEN
+                PERFORM vectorstore._count_tenant(change.tenant_id, change.stores, change.chunks, change.bytes);
+            ELSE
+                PERFORM vectorstore._count_tenant(change.tenant_id, -change.stores, -change.chunks, -change.bytes);
+            END IF;
+        END LOOP;
+        RETURN NULL;
+    END
+    $count$;
+
+    -- Whoever writes to a store holds its tenant before its counters; so must whoever deletes them.
+    CREATE FUNCTION vectorstore.hold_tenant() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $hold$
+    BEGIN
+        PERFORM vectorstore._count_tenant(OLD.tenant_id, 0, 0, 0);
+        RETURN OLD;
+    END
+    $hold$;
+
+    CREATE FUNCTION vectorstore.clear_quotas() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $clear$
+    BEGIN
+        UPDATE vectorstore.tenant_quotas SET chunks = 0, usage_bytes = 0;
+        UPDATE vectorstore.quota_events SET resolved_at = now() WHERE resolved_at IS NULL AND resource <> 'stores';
+        RETURN NULL;
+    END
+    $clear$;
+
+    CREATE TRIGGER store_counters_inserted AFTER INSERT ON vectorstore.store_counters
+        REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION vectorstore.count_stores();
+    CREATE TRIGGER store_counters_deleted AFTER DELETE ON vectorstore.store_counters
+        REFERENCING OLD TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION vectorstore.count_stores();
+    CREATE TRIGGER store_counters_held BEFORE DELETE ON vectorstore.store_counters
+        FOR EACH ROW EXECUTE FUNCTION vectorstore.hold_tenant();
+    CREATE TRIGGER quotas_truncated AFTER TRUNCATE ON vectorstore.embeddings
+        FOR EACH STATEMENT EXECUTE FUNCTION vectorstore.clear_quotas();
+
+    ALTER TABLE vectorstore.tenant_quotas ADD FOREIGN KEY (tenant_id) REFERENCES vectorstore.tenants ON DELETE CASCADE;
+    ALTER TABLE vectorstore.quota_events ADD FOREIGN KEY (tenant_id) REFERENCES vectorstore.tenants ON DELETE CASCADE;
+    ALTER TABLE vectorstore.tenant_quotas ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE vectorstore.quota_events ENABLE ROW LEVEL SECURITY;
+    REVOKE ALL ON FUNCTION vectorstore.count_stores(), vectorstore.hold_tenant(), vectorstore.clear_quotas() FROM PUBLIC;
+
+    COMMENT ON TABLE vectorstore.tenant_quotas IS 'Limits of tenants that have any, and what counts against them, kept by triggers.';
+    COMMENT ON TABLE vectorstore.quota_events IS 'Times at which a quota was met.';
+    COMMENT ON COLUMN vectorstore.store_counters.max_chunks IS 'Most chunks that the store may hold; NULL for no limit.';
+    COMMENT ON COLUMN vectorstore.store_counters.max_bytes IS 'Most bytes that the store may hold, counted as usage_bytes; NULL for no limit.';
+    COMMENT ON FUNCTION vectorstore.count_stores() IS 'Keeps tenant_quotas when stores come or go.';
+    COMMENT ON FUNCTION vectorstore.hold_tenant() IS 'Locks the counts of a tenant before those of a store of it.';
+    COMMENT ON FUNCTION vectorstore.clear_quotas() IS 'Keeps tenant_quotas when all chunks are truncated.';
+
+    INSERT INTO vectorstore.schema_migrations (version) VALUES (9);
+END
+$migrate$;
+COMMENT ON FUNCTION vectorstore._migrate_0009() IS 'Migration step 9: quotas.';
+
+
 -- ---- schema/install.sql
 -- Makes and migrates the data's tables. They are ordinary objects, no members of the extension: a dump holds
 -- them whole, with indexes, triggers and policies, and DROP EXTENSION leaves them alone.
@@ -1365,7 +1473,7 @@ COMMENT ON FUNCTION vectorstore._schema_version() IS 'Number of the last migrati
 
 -- The last step that this version of the extension knows.
 CREATE OR REPLACE FUNCTION vectorstore._schema_target() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 8 $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 9 $$;
 COMMENT ON FUNCTION vectorstore._schema_target() IS 'Number of the last migration step of this version.';
 
 -- API: public
@@ -1401,6 +1509,9 @@ BEGIN
     END IF;
     IF vectorstore._schema_version() < 8 THEN
         PERFORM vectorstore._migrate_0008();
+    END IF;
+    IF vectorstore._schema_version() < 9 THEN
+        PERFORM vectorstore._migrate_0009();
     END IF;
     IF vectorstore._schema_version() > vectorstore._schema_target() THEN
         PERFORM vectorstore._fail('55000', 'The data was made by a newer version of vectorstore.', NULL, NULL,
@@ -1488,7 +1599,8 @@ BEGIN
         PERFORM vectorstore._fail('28000', 'Incorrect API key provided.', 'invalid_api_key');
     END IF;
     PERFORM vectorstore._rate_charge();
-    IF p_access = 'create' AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
+    -- A key that is narrowed to stores manages nothing: it could make itself one that is not.
+    IF p_access IN ('create', 'admin', 'operator') AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
         PERFORM vectorstore._fail_forbidden();
     END IF;
     PERFORM vectorstore._require_access(CASE p_access WHEN 'search' THEN 'read' WHEN 'create' THEN 'write' ELSE p_access END);
@@ -1524,15 +1636,39 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._allowed(jsonb, text, text, text) IS 'Whether a chunk or a file of a store passes the caller''s mandatory filter.';
 
+-- A key that was rotated stays the one that made its files and uploads.
+CREATE FUNCTION vectorstore._creator() RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller bigint := vectorstore._caller_key();
+BEGIN
+    RETURN coalesce((SELECT k.origin FROM vectorstore.api_keys k WHERE k.key = caller), caller);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._creator() IS 'Number that what the caller makes bears: that of the API key, or of the first one that it took the place of; 0 for a SQL user.';
+
 -- Files belong to a tenant, not to a store: a key that is narrowed to stores sees those it made, and those in its stores.
+CREATE FUNCTION vectorstore._file_attached(p_tenant bigint, p_file text, p_stores bigint[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The row of a file that could not be attached, because it does not exist or was not to be seen, is no file. Of
+    -- dropped stores there may be rows left.
+    RETURN EXISTS (
+        SELECT FROM vectorstore.store_files f JOIN vectorstore.stores s USING (store_id)
+        WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (p_stores) AND f.chunking_strategy->>'type' IS DISTINCT FROM 'other');
+END
+$$;
+COMMENT ON FUNCTION vectorstore._file_attached(bigint, text, bigint[]) IS 'Whether a file of the tenant is in one of these stores.';
+
 CREATE FUNCTION vectorstore._file_in_scope(p_tenant bigint, p_file text, p_created_by bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     scope bigint[] := vectorstore._scope();
 BEGIN
-    RETURN scope IS NULL OR p_created_by = vectorstore._caller_key() OR EXISTS (
-        SELECT FROM vectorstore.store_files f WHERE f.tenant_id = p_tenant AND f.id = p_file AND f.store_id = ANY (scope));
+    RETURN scope IS NULL OR p_created_by = vectorstore._creator() OR vectorstore._file_attached(p_tenant, p_file, scope);
 END
 $$;
 COMMENT ON FUNCTION vectorstore._file_in_scope(bigint, text, bigint) IS 'Whether the caller may see a file of the tenant.';
@@ -1675,9 +1811,10 @@ DECLARE
     moment timestamptz;
     flushed bigint;
 BEGIN
-    IF vectorstore._schema_version() < 8 THEN
+    IF vectorstore._schema_version() < 9 THEN
         RETURN 0;
     END IF;
+    PERFORM vectorstore._require_preload();
     PERFORM pg_advisory_xact_lock(vectorstore._stat_lock());
     moment := clock_timestamp();
     PERFORM vectorstore._usage_partitions(moment);
@@ -1685,7 +1822,14 @@ BEGIN
         SELECT * FROM vectorstore._stat_take()
     ), known AS MATERIALIZED (
         -- A tenant may be gone meanwhile, with all that was kept of it.
-        SELECT t.* FROM taken t WHERE t.tenant_id = 0 OR EXISTS (SELECT FROM vectorstore.tenants o WHERE o.tenant_id = t.tenant_id)
+        SELECT t.* FROM taken t WHERE (t.tenant_id = 0 OR EXISTS (SELECT FROM vectorstore.tenants o WHERE o.tenant_id = t.tenant_id)) AND t.operation NOT LIKE 'quota.%'
+    ), quotas AS (
+        -- One event until there is room again, and there may be by now.
+        INSERT INTO vectorstore.quota_events AS q (tenant_id, store_id, resource, refused, created_at, resolved_at)
+        SELECT t.tenant_id, t.store_id, substr(t.operation, 7), sum(t.calls), moment,
+               CASE WHEN vectorstore._has_room(t.tenant_id, t.store_id, substr(t.operation, 7)) THEN moment END
+        FROM taken t JOIN vectorstore.tenants o USING (tenant_id) WHERE t.operation LIKE 'quota.%' GROUP BY t.tenant_id, t.store_id, t.operation
+        ON CONFLICT (tenant_id, store_id, resource) WHERE resolved_at IS NULL DO UPDATE SET refused = q.refused + excluded.refused
     ), logs AS (
         INSERT INTO vectorstore.usage_logs (tenant_id, logged_at, store_id, api_key, operation, calls, errors, limited, would_limit, rows, tokens, microseconds, created, deleted, bytes, buckets)
         SELECT k.tenant_id, moment, k.store_id, k.api_key, k.operation, k.calls, k.errors, k.limited, k.would_limit, k.rows, k.tokens, k.microseconds, k.created, k.deleted, k.bytes, k.buckets
@@ -1757,7 +1901,7 @@ BEGIN
                   FROM vectorstore.usage_totals t WHERE t.tenant_id = p_tenant
                   UNION ALL
                   SELECT p.store_id, p.api_key, p.operation, p.calls, p.errors, p.limited, p.would_limit, p.rows, p.tokens, p.microseconds, p.created, p.deleted, p.bytes, p.buckets, clock_timestamp(), clock_timestamp()
-                  FROM vectorstore._stat_pending() p WHERE p.tenant_id = p_tenant) u
+                  FROM vectorstore._stat_pending() p WHERE p.tenant_id = p_tenant AND p.operation NOT LIKE 'quota.%') u
             GROUP BY u.store_id, u.api_key, u.operation
         LOOP
             RETURN NEXT row;
@@ -2157,7 +2301,8 @@ CREATE OR REPLACE FUNCTION vectorstore._upsert(
 AS $$
 DECLARE
     store record;
-    done text[];
+    names text[];
+    numbers bigint[];
 BEGIN
     IF cardinality(contents) > 10000 THEN
         PERFORM vectorstore._fail('22023', format('Invalid ''embeddings'': array too long. Expected at most 10000 items, but got %s.', cardinality(contents)), 'array_above_max_length', 'embeddings');
@@ -2165,21 +2310,21 @@ BEGIN
     PERFORM vectorstore._check_embeddings(p_store_id, contents, ids, embeddings, metadata);
     PERFORM vectorstore._require_active(p_store_id);
     SELECT s.tenant_id, s.language INTO store FROM vectorstore.stores s WHERE s.store_id = p_store_id;
-    WITH written AS (
-        INSERT INTO vectorstore.embeddings AS e (store_id, tenant_id, id, language, embedding, metadata, filename, content)
-        SELECT p_store_id, store.tenant_id, coalesce(u.id, vectorstore._random_id('emb_')),
-               CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END,
-               coalesce(u.embedding, vectorstore._embed_content(u.content)), coalesce(u.metadata, '{}'),
-               u.metadata->>'filename', u.content
-        FROM unnest(contents, ids, embeddings, metadata) WITH ORDINALITY AS u(content, id, embedding, metadata, item)
-        ORDER BY u.item
-        ON CONFLICT (store_id, id) DO UPDATE SET
-            content = excluded.content, embedding = excluded.embedding, metadata = excluded.metadata,
-            filename = excluded.filename, language = excluded.language, version = e.version + 1, updated_at = now()
-        RETURNING e.id
-    )
-    SELECT array_agg(w.id) INTO done FROM written w;
-    RETURN done;
+    names := ARRAY(SELECT coalesce(u.id, vectorstore._random_id('emb_')) FROM unnest(contents, ids) WITH ORDINALITY AS u(content, id, item) ORDER BY u.item);
+    numbers := ARRAY(SELECT nextval('vectorstore.embeddings_chunk_id_seq') FROM unnest(contents));
+    INSERT INTO vectorstore.embeddings AS e (store_id, chunk_id, tenant_id, id, language, embedding, metadata, filename, content)
+    OVERRIDING SYSTEM VALUE
+    SELECT p_store_id, u.number, store.tenant_id, u.name,
+           CASE store.language WHEN 127 THEN vectorstore._detect_language(u.content, 0::smallint) ELSE store.language END,
+           coalesce(u.embedding, vectorstore._embed_content(u.content)), coalesce(u.metadata, '{}'),
+           u.metadata->>'filename', u.content
+    FROM unnest(numbers, contents, names, ids, embeddings, metadata) AS u(number, content, name, id, embedding, metadata)
+    -- Whoever writes the same ids locks them in the same order. The numbers keep the order in which the chunks came.
+    ORDER BY u.id COLLATE "C", u.number
+    ON CONFLICT (store_id, id) DO UPDATE SET
+        content = excluded.content, embedding = excluded.embedding, metadata = excluded.metadata,
+        filename = excluded.filename, language = excluded.language, version = e.version + 1, updated_at = now();
+    RETURN names;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._upsert(bigint, text[], text[], @extschema:vector@.vector[], jsonb[]) IS 'Checks and writes chunks; returns their ids in order.';
@@ -2229,6 +2374,16 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_get(text, text) IS 'The chunk with this id, as one row; no row when there is none.';
 
+CREATE FUNCTION vectorstore._hold_embeddings(p_store_id bigint, p_ids text[]) RETURNS text[]
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT e.id FROM vectorstore.embeddings e WHERE e.store_id = p_store_id AND e.id = ANY (p_ids) ORDER BY e.id FOR UPDATE);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._hold_embeddings(bigint, text[]) IS
+    'Locks chunks in the order of their ids, as whoever writes them does (a delete alone takes them as they lie), and returns the ids of those that exist.';
+
 -- API: public
 CREATE OR REPLACE FUNCTION @extschema@.vs_delete(store text, ids text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -2237,6 +2392,7 @@ DECLARE
     number bigint := vectorstore._store(store, 'write');
     deleted bigint;
 BEGIN
+    ids := vectorstore._hold_embeddings(number, ids);
     DELETE FROM vectorstore.embeddings e WHERE e.store_id = number AND e.id = ANY (ids);
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN deleted;
@@ -2540,11 +2696,365 @@ AS $$ SELECT CASE WHEN bound BETWEEN '-1.7976931348623157e308' AND '1.7976931348
 COMMENT ON FUNCTION vectorstore._bound(double precision) IS 'A boundary as JSON; NULL for an infinite one.';
 
 
+-- ---- api/quotas.sql
+-- Quotas: how much a store and a tenant may hold. They are checked where rows are counted, so SQL cannot pass them
+-- either; whoever meets one changes nothing at all. Deletes always pass.
+
+CREATE FUNCTION vectorstore._enforce_quotas() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'enforce_quotas_wrapper';
+COMMENT ON FUNCTION vectorstore._enforce_quotas() IS 'Setting vectorstore.enforce_quotas.';
+
+CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_resource text, p_limit bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The transaction will leave no trace of it; shared memory does.
+    PERFORM vectorstore._stat_note(p_tenant, p_store_id, vectorstore._caller_key(), 'quota.' || p_resource, 1, 0, 0);
+    PERFORM vectorstore._fail('53400', format('You exceeded your quota: the %s may hold at most %s %s.',
+        CASE p_store_id WHEN 0 THEN 'tenant' ELSE 'vector store' END, p_limit,
+        CASE p_resource WHEN 'stores' THEN 'vector stores' ELSE p_resource END), 'insufficient_quota', NULL,
+        'Delete something, or have the quota raised: vs_set_quota, vs_set_tenant_quota.');
+END
+$$;
+COMMENT ON FUNCTION vectorstore._fail_quota(bigint, bigint, text, bigint) IS '53400: a quota is used up.';
+
+CREATE FUNCTION vectorstore._quota_lock(p_tenant bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT hashtextextended('vectorstore.quota', p_tenant) $$;
+COMMENT ON FUNCTION vectorstore._quota_lock(bigint) IS 'Key of the advisory lock that writers share, and that whoever begins or ends to count a tenant holds alone.';
+
+-- Writers of a tenant without limits only share a lock in memory. Nobody who began before the counting did is left
+-- uncounted: who sets the first limit waits for them.
+CREATE FUNCTION vectorstore._count_tenant(p_tenant bigint, p_stores bigint, p_chunks bigint, p_bytes bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    quota record;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(vectorstore._quota_lock(p_tenant));
+    UPDATE vectorstore.tenant_quotas q
+    SET stores = q.stores + p_stores, chunks = q.chunks + p_chunks, usage_bytes = q.usage_bytes + p_bytes
+    WHERE q.tenant_id = p_tenant RETURNING q.* INTO quota;
+    IF NOT FOUND THEN
+        -- An older snapshot may not see the row.
+        IF current_setting('transaction_isolation') <> 'read committed' AND vectorstore._is_limited(p_tenant) THEN
+            PERFORM vectorstore._fail('40001', 'The quotas of the tenant were changed by another transaction.', NULL, NULL, 'Try again.');
+        END IF;
+        RETURN;
+    END IF;
+    IF p_stores > 0 AND quota.stores > quota.max_stores AND vectorstore._enforce_quotas() THEN
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'stores', quota.max_stores);
+    ELSIF p_chunks > 0 AND quota.chunks > quota.max_chunks AND vectorstore._enforce_quotas() THEN
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'chunks', quota.max_chunks);
+    ELSIF p_bytes > 0 AND quota.usage_bytes > quota.max_bytes AND vectorstore._enforce_quotas() THEN
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'bytes', quota.max_bytes);
+    END IF;
+    IF p_stores < 0 OR p_chunks < 0 OR p_bytes < 0 THEN
+        PERFORM vectorstore._resolve_quota(p_tenant, 0);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._count_tenant(bigint, bigint, bigint, bigint) IS
+    'Adds to the counts of a tenant that has quotas, and holds them until the transaction ends; 53400 when one is exceeded by what was added.';
+
+CREATE FUNCTION vectorstore._hold_tenants(p_store_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint;
+BEGIN
+    FOR tenant IN
+        SELECT DISTINCT c.tenant_id FROM vectorstore.store_counters c WHERE c.store_id = ANY (p_store_ids) ORDER BY 1
+    LOOP
+        PERFORM vectorstore._count_tenant(tenant, 0, 0, 0);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._hold_tenants(bigint[]) IS 'Locks the counts of the tenants of these stores, as everybody does before the counters of a store.';
+
+CREATE FUNCTION vectorstore._check_quota(p_counters record, p_chunks bigint, p_bytes bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF p_chunks > 0 AND p_counters.chunks > p_counters.max_chunks AND vectorstore._enforce_quotas() THEN
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'chunks', p_counters.max_chunks);
+    ELSIF p_bytes > 0 AND p_counters.usage_bytes > p_counters.max_bytes AND vectorstore._enforce_quotas() THEN
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'bytes', p_counters.max_bytes);
+    ELSIF (p_chunks < 0 OR p_bytes < 0) AND (p_counters.max_chunks IS NOT NULL OR p_counters.max_bytes IS NOT NULL) THEN
+        PERFORM vectorstore._resolve_quota(p_counters.tenant_id, p_counters.store_id);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._check_quota(record, bigint, bigint) IS '53400 when a change exceeded a quota of its store.';
+
+CREATE FUNCTION vectorstore._is_limited(p_tenant bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'is_limited_wrapper';
+COMMENT ON FUNCTION vectorstore._is_limited(bigint) IS 'Whether the tenant has quotas by now, whatever the transaction sees.';
+
+-- What is left of a quota, of those that an open event is about.
+CREATE FUNCTION vectorstore._resolve_quota(p_tenant bigint, p_store_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE vectorstore.quota_events e SET resolved_at = now()
+    WHERE e.tenant_id = p_tenant AND e.store_id = p_store_id AND e.resolved_at IS NULL
+      AND vectorstore._has_room(p_tenant, p_store_id, e.resource);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._resolve_quota(bigint, bigint) IS 'Ends the events of quotas that have room again.';
+
+CREATE FUNCTION vectorstore._has_room(p_tenant bigint, p_store_id bigint, p_resource text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF p_store_id = 0 THEN
+        RETURN coalesce((
+            SELECT CASE p_resource WHEN 'stores' THEN q.stores < coalesce(q.max_stores, q.stores + 1)
+                                   WHEN 'chunks' THEN q.chunks < coalesce(q.max_chunks, q.chunks + 1)
+                                   ELSE q.usage_bytes < coalesce(q.max_bytes, q.usage_bytes + 1) END
+            FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant), true);
+    END IF;
+    RETURN coalesce((
+        SELECT CASE p_resource WHEN 'chunks' THEN c.chunks < coalesce(c.max_chunks, c.chunks + 1)
+                               ELSE c.usage_bytes < coalesce(c.max_bytes, c.usage_bytes + 1) END
+        FROM vectorstore.store_counters c WHERE c.store_id = p_store_id), true);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._has_room(bigint, bigint, text) IS 'Whether a quota is not used up; true without one.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_set_quota(store text, max_chunks bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._set_quota(vectorstore._store(store, 'admin'), max_chunks, max_bytes);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_set_quota(text, bigint, bigint) IS
+    'Limits a store (id or name) to so many chunks and so many bytes, counted as usage_bytes is; NULL for no limit. What is there already stays; while it is more, nothing can be added. 53400 for whoever exceeds it, SQL and HTTP alike.';
+
+CREATE FUNCTION vectorstore._set_quota(p_store_id bigint, p_max_chunks bigint, p_max_bytes bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint;
+BEGIN
+    PERFORM vectorstore._check_limits(jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
+    UPDATE vectorstore.store_counters c SET max_chunks = p_max_chunks, max_bytes = p_max_bytes
+    WHERE c.store_id = p_store_id RETURNING c.tenant_id INTO tenant;
+    PERFORM vectorstore._resolve_quota(tenant, p_store_id);
+    PERFORM vectorstore._audit(tenant, 'quota.set', (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = p_store_id),
+        jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._set_quota(bigint, bigint, bigint) IS 'Sets the quotas of a store.';
+
+CREATE FUNCTION vectorstore._check_limits(p_limits jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bad text := (SELECT min(l.key) FROM jsonb_each_text(p_limits) AS l WHERE l.value::bigint < 0);
+BEGIN
+    IF bad IS NOT NULL THEN
+        PERFORM vectorstore._fail('22023', format('Invalid ''%s'': integer below minimum value. Expected a value >= 0.', bad), 'integer_below_min_value', bad);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._check_limits(jsonb) IS '22023 for a negative limit.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_set_tenant_quota(
+    tenant text, max_stores bigint DEFAULT NULL, max_chunks bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL
+) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._require_operator();
+    PERFORM vectorstore._set_tenant_quota(vectorstore._find_tenant(tenant), max_stores, max_chunks, max_bytes);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_set_tenant_quota(text, bigint, bigint, bigint) IS
+    'Limits a tenant to so many stores, chunks and bytes over all its stores; NULL for no limit. While a tenant has quotas its writers wait for each other. Waits for those under way; 25001 in a transaction that is not READ COMMITTED. For members of vectorstore_admin.';
+
+CREATE FUNCTION vectorstore._set_tenant_quota(p_tenant bigint, p_max_stores bigint, p_max_chunks bigint, p_max_bytes bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._check_limits(jsonb_build_object('max_stores', p_max_stores, 'max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
+    -- The counts are read after everybody has gone who was not counted, and an older snapshot would not see them.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM vectorstore._fail('25001', 'Quotas of a tenant can be set only in a READ COMMITTED transaction.');
+    END IF;
+    PERFORM pg_advisory_xact_lock(vectorstore._quota_lock(p_tenant));
+    IF num_nonnulls(p_max_stores, p_max_chunks, p_max_bytes) = 0 THEN
+        DELETE FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant;
+    ELSE
+        INSERT INTO vectorstore.tenant_quotas (tenant_id, max_stores, max_chunks, max_bytes, stores, chunks, usage_bytes)
+        SELECT p_tenant, p_max_stores, p_max_chunks, p_max_bytes, count(*), coalesce(sum(c.chunks), 0), coalesce(sum(c.usage_bytes), 0)
+        FROM vectorstore.store_counters c WHERE c.tenant_id = p_tenant
+        ON CONFLICT (tenant_id) DO UPDATE SET max_stores = excluded.max_stores, max_chunks = excluded.max_chunks, max_bytes = excluded.max_bytes;
+    END IF;
+    PERFORM vectorstore._resolve_quota(p_tenant, 0);
+    PERFORM vectorstore._audit(p_tenant, 'quota.set', (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = p_tenant),
+        jsonb_build_object('max_stores', p_max_stores, 'max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._set_tenant_quota(bigint, bigint, bigint, bigint) IS
+    'Sets the quotas of a tenant, and counts it from now on when it has any. Waits for its writers. 25001 in a transaction that is not READ COMMITTED.';
+
+-- A statement sees counts and rows of one moment: what it finds is drift, whatever others write meanwhile.
+CREATE FUNCTION vectorstore._counts(p_store_ids bigint[])
+RETURNS TABLE (store_id bigint, counter text, counted bigint, actual bigint)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT c.store_id, n.counter, n.counted, n.actual
+    FROM vectorstore.store_counters c
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS chunks, coalesce(sum(vectorstore._tsv_length(e.tsv)), 0)::bigint AS tokens,
+               coalesce(sum(octet_length(e.content) + 4 * @extschema:vector@.vector_dims(e.embedding)), 0)::bigint AS bytes
+        FROM vectorstore.embeddings e WHERE e.store_id = c.store_id) e
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE f.status = 'in_progress') AS in_progress, count(*) FILTER (WHERE f.status = 'completed') AS completed,
+               count(*) FILTER (WHERE f.status = 'failed') AS failed, count(*) FILTER (WHERE f.status = 'cancelled') AS cancelled
+        FROM vectorstore.store_files f WHERE f.store_id = c.store_id) f
+    CROSS JOIN LATERAL (VALUES
+        ('chunks', c.chunks, e.chunks), ('tokens', c.tokens, e.tokens), ('usage_bytes', c.usage_bytes, e.bytes),
+        ('files_in_progress', c.files_in_progress, f.in_progress), ('files_completed', c.files_completed, f.completed),
+        ('files_failed', c.files_failed, f.failed), ('files_cancelled', c.files_cancelled, f.cancelled)) AS n(counter, counted, actual)
+    WHERE c.store_id = ANY (p_store_ids);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._counts(bigint[]) IS 'The counters of stores, each beside what is there.';
+
+CREATE FUNCTION vectorstore._tenant_counts(p_tenant bigint)
+RETURNS TABLE (counter text, counted bigint, actual bigint)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT n.counter, n.counted, n.actual
+    FROM vectorstore.tenant_quotas q
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS stores, coalesce(sum(c.chunks), 0)::bigint AS chunks, coalesce(sum(c.usage_bytes), 0)::bigint AS bytes
+        FROM vectorstore.store_counters c WHERE c.tenant_id = q.tenant_id) c
+    CROSS JOIN LATERAL (VALUES ('tenant_stores', q.stores, c.stores), ('tenant_chunks', q.chunks, c.chunks),
+        ('tenant_usage_bytes', q.usage_bytes, c.bytes)) AS n(counter, counted, actual)
+    WHERE q.tenant_id = p_tenant;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._tenant_counts(bigint) IS 'The counts of a tenant that has quotas, each beside the sum over its stores.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_verify_stats(store text DEFAULT NULL, fix boolean DEFAULT false)
+RETURNS TABLE (store_id text, counter text, counted bigint, actual bigint)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+    numbers bigint[];
+BEGIN
+    IF tenant IS NOT NULL THEN
+        PERFORM vectorstore._require_access('admin');
+    END IF;
+    IF store IS NOT NULL THEN
+        numbers := ARRAY[vectorstore._store(store, 'admin')];
+    ELSIF tenant IS NOT NULL THEN
+        numbers := ARRAY(SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = tenant ORDER BY s.store_id);
+    END IF;
+    IF fix AND numbers <> '{}' THEN
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            PERFORM vectorstore._fail('25001', 'Counters can be put right only in a READ COMMITTED transaction.');
+        END IF;
+        -- Writers wait here; the next statement sees what they have committed.
+        PERFORM pg_advisory_xact_lock(vectorstore._quota_lock(tenant));
+        PERFORM FROM vectorstore.store_counters c WHERE c.store_id = ANY (numbers) ORDER BY c.store_id FOR UPDATE;
+    END IF;
+    RETURN QUERY
+    SELECT s.id, n.counter, n.counted, n.actual FROM vectorstore._counts(numbers) n JOIN vectorstore.stores s USING (store_id)
+    WHERE n.counted <> n.actual ORDER BY s.store_id, n.counter;
+    IF fix AND numbers <> '{}' THEN
+        UPDATE vectorstore.store_counters c SET
+            chunks = n.chunks, tokens = n.tokens, usage_bytes = n.usage_bytes, files_in_progress = n.files_in_progress,
+            files_completed = n.files_completed, files_failed = n.files_failed, files_cancelled = n.files_cancelled
+        FROM (
+            SELECT n.store_id, max(n.actual) FILTER (WHERE n.counter = 'chunks') AS chunks, max(n.actual) FILTER (WHERE n.counter = 'tokens') AS tokens,
+                   max(n.actual) FILTER (WHERE n.counter = 'usage_bytes') AS usage_bytes,
+                   max(n.actual) FILTER (WHERE n.counter = 'files_in_progress') AS files_in_progress,
+                   max(n.actual) FILTER (WHERE n.counter = 'files_completed') AS files_completed,
+                   max(n.actual) FILTER (WHERE n.counter = 'files_failed') AS files_failed,
+                   max(n.actual) FILTER (WHERE n.counter = 'files_cancelled') AS files_cancelled
+            FROM vectorstore._counts(numbers) n GROUP BY n.store_id HAVING bool_or(n.counted <> n.actual)) n
+        WHERE c.store_id = n.store_id;
+    END IF;
+    IF store IS NULL THEN
+        RETURN QUERY SELECT NULL::text, n.counter, n.counted, n.actual FROM vectorstore._tenant_counts(tenant) n
+        WHERE n.counted <> n.actual ORDER BY n.counter;
+    END IF;
+    IF fix THEN
+        UPDATE vectorstore.tenant_quotas q SET stores = n.stores, chunks = n.chunks, usage_bytes = n.bytes
+        FROM (SELECT max(n.actual) FILTER (WHERE n.counter = 'tenant_stores') AS stores, max(n.actual) FILTER (WHERE n.counter = 'tenant_chunks') AS chunks,
+                     max(n.actual) FILTER (WHERE n.counter = 'tenant_usage_bytes') AS bytes
+              FROM vectorstore._tenant_counts(tenant) n) n
+        WHERE q.tenant_id = tenant;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_verify_stats(text, boolean) IS
+    'Compares the counters of a store (id or name), or of all stores of the tenant and the tenant''s own, with what is stored; a row for each that differs, none when all are exact. store_id is NULL for the tenant. Exact under concurrent writes; reads every chunk. fix: puts them right, and keeps writers of the tenant waiting meanwhile.';
+
+CREATE FUNCTION vectorstore._quotas_of(p_tenant bigint)
+RETURNS TABLE (store_id text, name text, resource text, used bigint, quota bigint, exceeded_at timestamptz, refused bigint)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT l.id, l.name, l.resource, l.used, l.quota, e.created_at, e.refused
+    FROM (
+        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota
+        FROM vectorstore.tenant_quotas q
+        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores), ('chunks', q.chunks, q.max_chunks), ('bytes', q.usage_bytes, q.max_bytes)) AS n(resource, used, quota)
+        WHERE q.tenant_id = p_tenant
+        UNION ALL
+        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota
+        FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
+        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks), ('bytes', c.usage_bytes, c.max_bytes)) AS n(resource, used, quota)
+        WHERE s.tenant_id = p_tenant) l
+    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.resolved_at IS NULL
+    WHERE l.quota IS NOT NULL
+    ORDER BY l.store_id, l.resource;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._quotas_of(bigint) IS 'The quotas of a tenant and of its stores, and how much of them is used.';
+
+CREATE FUNCTION vectorstore._quotas()
+RETURNS TABLE (store_id text, name text, resource text, used bigint, quota bigint, exceeded_at timestamptz, refused bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM vectorstore._quotas_of(vectorstore._current_tenant());
+END
+$$;
+COMMENT ON FUNCTION vectorstore._quotas() IS 'Rows of vs_quotas.';
+
+CREATE VIEW @extschema@.vs_quotas AS SELECT * FROM vectorstore._quotas();
+COMMENT ON VIEW @extschema@.vs_quotas IS 'The quotas of the caller''s tenant and of its stores.';
+COMMENT ON COLUMN @extschema@.vs_quotas.store_id IS 'Public id of the store; NULL for a quota of the whole tenant.';
+COMMENT ON COLUMN @extschema@.vs_quotas.name IS 'Name of the store.';
+COMMENT ON COLUMN @extschema@.vs_quotas.resource IS 'What is limited: stores, chunks or bytes.';
+COMMENT ON COLUMN @extschema@.vs_quotas.used IS 'How much there is.';
+COMMENT ON COLUMN @extschema@.vs_quotas.quota IS 'How much there may be.';
+COMMENT ON COLUMN @extschema@.vs_quotas.exceeded_at IS 'Since when writes have been refused; NULL when the quota has not been met, or has had room since.';
+COMMENT ON COLUMN @extschema@.vs_quotas.refused IS 'How many writes were refused since.';
+
+
 -- ---- api/merge.sql
 -- Changes of a store's chunks, and the merges that pack them into segments.
 --
--- Who locks what, in this order: a writer the counters of its store (its row in store_counters), a merge the
--- store's merge lock and, last, its row in search_indexes. A merge never touches store_counters and a writer
+-- Who locks what, in this order: a writer the counts of its tenant, if that has quotas (its row in tenant_quotas), and
+-- the counters of its store (its row in store_counters), a merge the store's merge lock and, last, its row in search_indexes. A merge never touches store_counters and a writer
 -- never search_indexes, so that neither waits for the other.
 
 -- The advisory lock under which a store's segments are replaced.
@@ -2577,21 +3087,30 @@ DECLARE
     consumed bigint;
     index_kind text;
     store_language smallint;
-    tenant bigint;
+    tenant bigint := (SELECT s.tenant_id FROM vectorstore.store_counters s WHERE s.store_id = p_store_id);
+    counters record;
 BEGIN
+    IF tenant IS NOT NULL THEN
+        PERFORM vectorstore._count_tenant(tenant, 0, p_chunks, p_bytes);
+    END IF;
     UPDATE vectorstore.store_counters s SET
         chunks = s.chunks + p_chunks, tokens = s.tokens + p_tokens, usage_bytes = s.usage_bytes + p_bytes,
         added = s.added + cardinality(noted) + cardinality(p_removed)
     WHERE s.store_id = p_store_id
-    RETURNING s.added, s.tenant_id, (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = s.store_id)
-    INTO waiting, tenant, store_language;
+    RETURNING s.* INTO counters;
     IF NOT FOUND THEN
         IF cardinality(p_added) > 0 THEN
             PERFORM vectorstore._fail_dropped();
+        ELSIF tenant IS NOT NULL THEN
+            -- Dropped while this waited: what it held has left the counts of the tenant already.
+            PERFORM vectorstore._count_tenant(tenant, 0, -p_chunks, -p_bytes);
         END IF;
         RETURN; -- Rows of a dropped store leave without a note.
     END IF;
+    PERFORM vectorstore._check_quota(counters, p_chunks, p_bytes);
     PERFORM vectorstore._note_usage(tenant, p_store_id, p_chunks, p_bytes);
+    waiting := counters.added;
+    store_language := (SELECT t.language FROM vectorstore.stores t WHERE t.store_id = p_store_id);
     IF store_language = 127 AND cardinality(p_languages) > 0 THEN
         PERFORM vectorstore._note_languages(p_store_id, p_languages);
     END IF;
@@ -2612,7 +3131,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore._note_change(bigint, bigint, bigint, bigint, bigint[], bigint[], smallint[]) IS
-    'Counts what a statement did to a store, notes the chunk ids, and sees to it that somebody merges; P0002 for a store that is gone.';
+    'Counts what a statement did to a store, notes the chunk ids, and sees to it that somebody merges; P0002 for a store that is gone, 53400 when a quota is exceeded.';
 
 -- A worker merges once this transaction has committed. When none came for long, the writer does it: that bounds the tail.
 CREATE OR REPLACE FUNCTION vectorstore._consider_merge(p_store_id bigint, p_waiting bigint) RETURNS void
@@ -3118,6 +3637,9 @@ BEGIN
         WHERE e.store_id = p_store_id AND (p_ids IS NULL OR e.id = ANY (p_ids))
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path);
     ELSE
+        IF p_ids IS NOT NULL THEN
+            p_ids := vectorstore._hold_embeddings(p_store_id, p_ids);
+        END IF;
         DELETE FROM vectorstore.embeddings e
         WHERE e.store_id = p_store_id AND (p_ids IS NULL OR e.id = ANY (p_ids))
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path);
@@ -3138,7 +3660,8 @@ AS $$
 DECLARE
     counters record;
 BEGIN
-    -- Writers update this row, too: none comes between the look and the drop.
+    -- Writers update these rows, too: none comes between the look and the drop.
+    PERFORM vectorstore._hold_tenants(ARRAY[p_store_id]);
     SELECT c.chunks, c.files_in_progress + c.files_completed + c.files_failed + c.files_cancelled AS files INTO counters
     FROM vectorstore.store_counters c WHERE c.store_id = p_store_id FOR UPDATE;
     IF counters.chunks > 0 OR counters.files > 0 THEN
@@ -3442,7 +3965,7 @@ BEGIN
     END IF;
     number := vectorstore._create_key(p_tenant, p_hash, jsonb_build_object('name', old.name, 'role', old.role));
     UPDATE vectorstore.api_keys k
-    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key,
+    SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key, origin = coalesce(old.origin, old.key),
         expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
     WHERE k.key = number;
     UPDATE vectorstore.api_keys k SET expires_at = least(k.expires_at, now() + p_overlap) WHERE k.key = old.key;
@@ -3486,6 +4009,26 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore._admin_tenant(text) IS 'Number of the tenant that a SQL user manages; NULL for the own one. 42501 for whoever does not manage it.';
 
+-- Names are unique only among stores made in SQL.
+CREATE FUNCTION vectorstore._store_id(p_tenant bigint, p_store text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named text[] := ARRAY(SELECT s.id FROM vectorstore.stores s WHERE s.tenant_id = p_tenant AND s.name = p_store LIMIT 2);
+BEGIN
+    IF EXISTS (SELECT FROM vectorstore.stores s WHERE s.store_id = vectorstore._id_number('vs_', p_store) AND s.id = p_store AND s.tenant_id = p_tenant) THEN
+        RETURN p_store;
+    ELSIF cardinality(named) = 0 THEN
+        PERFORM vectorstore._fail('P0002', format('No vector store found with id or name ''%s''.', vectorstore._shown(p_store)), NULL, 'stores');
+    ELSIF cardinality(named) > 1 THEN
+        PERFORM vectorstore._fail('22023', format('More than one vector store is named ''%s''.', vectorstore._shown(p_store)), 'invalid_value', 'stores',
+            'Give the id: SELECT id FROM vs_stores.');
+    END IF;
+    RETURN named[1];
+END
+$$;
+COMMENT ON FUNCTION vectorstore._store_id(bigint, text) IS 'Id of the tenant''s store with this id or name; P0002 when there is none, 22023 when a name is not unique.';
+
 -- API: public
 CREATE OR REPLACE FUNCTION @extschema@.vs_create_api_key(
     name text, key_hash bytea, expires_at timestamptz DEFAULT NULL, role text DEFAULT 'admin', stores text[] DEFAULT NULL,
@@ -3501,8 +4044,7 @@ BEGIN
     PERFORM @extschema@.vs_install();
     owner := vectorstore._admin_tenant(tenant);
     number := vectorstore._create_key(owner, key_hash, jsonb_build_object(
-        'name', name, 'role', role, 'vector_store_ids', to_jsonb(ARRAY(
-            SELECT coalesce((SELECT t.id FROM vectorstore.stores t WHERE t.tenant_id = owner AND t.name = u.store), u.store) FROM unnest(stores) AS u(store))),
+        'name', name, 'role', role, 'vector_store_ids', to_jsonb(ARRAY(SELECT vectorstore._store_id(owner, u.store) FROM unnest(stores) AS u(store))),
         'allowed_ips', to_jsonb(allowed_ips), 'filter', filter, 'expires_at', extract(epoch FROM expires_at))
         - CASE WHEN stores IS NULL THEN 'vector_store_ids' ELSE '' END);
     RETURN (SELECT k.key_id FROM vectorstore.api_keys k WHERE k.key = number);
@@ -3636,8 +4178,9 @@ BEGIN
     FOR store IN SELECT s.store_id FROM vectorstore.stores s WHERE s.tenant_id = number ORDER BY s.store_id LOOP
         PERFORM vectorstore._delete_store(store);
     END LOOP;
-    DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
+    -- Parts of uploads are files.
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
+    DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
     DELETE FROM vectorstore.usage_logs u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.usage_rollups u WHERE u.tenant_id = number;
@@ -3691,10 +4234,16 @@ COMMENT ON FUNCTION @extschema@.vs_create_tenant(text, text) IS
 CREATE FUNCTION @extschema@.vs_update_tenant(id text, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    number bigint;
 BEGIN
     PERFORM vectorstore._require_operator();
+    number := vectorstore._find_tenant(id);
     UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(vs_update_tenant.name), updated_at = now()
-    WHERE t.tenant_id = vectorstore._find_tenant(vs_update_tenant.id);
+    WHERE t.tenant_id = number AND vs_update_tenant.name IS NOT NULL;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(number, 'tenant.updated', id, jsonb_build_object('name', name));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_update_tenant(text, text) IS 'Renames a tenant; its id stays. For members of vectorstore_admin.';
@@ -3713,7 +4262,7 @@ COMMENT ON FUNCTION @extschema@.vs_delete_tenant(text, text) IS
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_grant_tenant(role name, tenant text, access text DEFAULT 'write') RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -3880,8 +4429,8 @@ COMMENT ON FUNCTION vectorstore.api_sweep_cache(bigint, bigint) IS
 -- ---- api/attach.sql
 -- Files come to a store and leave it: the file of the store and the job that reads it are made in one transaction.
 --
--- Who locks what, in this order: files, store_files (by store and id), ingest_jobs, embeddings, store_counters (by
--- store), stores. Who takes a lock out of order does not wait for it. So no two of them wait for each other.
+-- Who locks what, in this order: files, store_files (by store and id), ingest_jobs, embeddings, tenant_quotas (by
+-- tenant), store_counters (by store), stores. Who takes a lock out of order does not wait for it. So no two of them wait for each other.
 
 CREATE OR REPLACE FUNCTION vectorstore._count_files(p_store_id bigint, p_gone text[], p_come text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -3973,6 +4522,7 @@ BEGIN
     WHERE j.store_id = u.store_id AND j.id = u.id;
     IF EXISTS (SELECT FROM unnest(p_store_ids) AS u(store_id) WHERE u.store_id <> p_store_ids[1]) THEN
         -- Chunks go file by file, and their stores would be locked in the order of the files.
+        PERFORM vectorstore._hold_tenants(p_store_ids);
         PERFORM FROM vectorstore.store_counters c WHERE c.store_id = ANY (p_store_ids) ORDER BY c.store_id FOR NO KEY UPDATE;
     END IF;
     DELETE FROM vectorstore.store_files f USING unnest(p_store_ids, p_files) AS u(store_id, id)
@@ -4016,7 +4566,8 @@ BEGIN
         SELECT jsonb_build_object(
             'store_id', j.store_id, 'file_id', j.id, 'lease', j.lease, 'attempt', j.attempts, 'filename', o.filename,
             'bytes', o.bytes, 'parts', o.parts, 'chunking_strategy', f.chunking_strategy,
-            'embedding_model', s.embedding_model, 'dimensions', s.dimensions)
+            'embedding_model', s.embedding_model, 'dimensions', s.dimensions,
+            'waited', extract(epoch FROM clock_timestamp() - j.created_at))
         FROM vectorstore.ingest_jobs j JOIN vectorstore.store_files f USING (store_id, id) JOIN vectorstore.stores s USING (store_id)
         JOIN vectorstore.files o ON o.tenant_id = j.tenant_id AND o.file_id = vectorstore._id_number('file-', j.id)
         WHERE j.store_id = p_store_id AND j.id = p_file);
@@ -4823,7 +5374,7 @@ DECLARE
 BEGIN
     PERFORM vectorstore._check_file(p_filename, p_purpose, p_expires_seconds);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, expires_at, created_by) OVERRIDING SYSTEM VALUE
-    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._caller_key());
+    VALUES (tenant, number, id, p_filename, p_purpose, now() + make_interval(secs => p_expires_seconds), vectorstore._creator());
     RETURN id;
 END
 $$;
@@ -4886,6 +5437,8 @@ CREATE OR REPLACE FUNCTION vectorstore.api_list_files(p_key bytea, p_purpose tex
 AS $$
 DECLARE
     tenant bigint := vectorstore._open_key(p_key, 'read');
+    scope bigint[] := vectorstore._scope();
+    creator bigint := vectorstore._creator();
     page_size integer := coalesce(p_limit, 10000);
     descending boolean := coalesce(p_order, 'desc') = 'desc';
     after_at timestamptz := CASE WHEN descending THEN 'infinity' ELSE '-infinity' END;
@@ -4902,13 +5455,13 @@ BEGIN
     IF descending THEN
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) < (after_at, after_id)
                       ORDER BY f.created_at DESC, f.file_id DESC LIMIT page_size + 1);
     ELSE
         data := ARRAY(SELECT vectorstore._file_json(tenant, f.file_id) FROM vectorstore.files f
                       WHERE f.tenant_id = tenant AND f.upload_id IS NULL AND (p_purpose IS NULL OR f.purpose = p_purpose)
-                        AND vectorstore._file_in_scope(tenant, f.id, f.created_by)
+                        AND (scope IS NULL OR f.created_by = creator OR vectorstore._file_attached(tenant, f.id, scope))
                         AND (f.created_at, f.file_id) > (after_at, after_id)
                       ORDER BY f.created_at, f.file_id LIMIT page_size + 1);
     END IF;
@@ -4961,7 +5514,7 @@ DECLARE
     number bigint := vectorstore._api_file(p_file, tenant);
 BEGIN
     IF vectorstore._scope() IS NOT NULL AND EXISTS (
-        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._caller_key()) THEN
+        SELECT FROM vectorstore.files f WHERE f.tenant_id = tenant AND f.file_id = number AND f.created_by <> vectorstore._creator()) THEN
         -- It may be in stores that are none of the caller's.
         PERFORM vectorstore._fail_forbidden();
     END IF;
@@ -5002,11 +5555,11 @@ BEGIN
     IF p_ending THEN
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
         WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
-          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR UPDATE;
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._creator()) FOR UPDATE;
     ELSE
         SELECT u.upload_id INTO number FROM vectorstore.uploads u
         WHERE u.tenant_id = p_tenant AND u.upload_id = vectorstore._id_number('upload_', p_upload) AND u.id = p_upload
-          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._caller_key()) FOR KEY SHARE;
+          AND (vectorstore._scope() IS NULL OR u.created_by = vectorstore._creator()) FOR KEY SHARE;
     END IF;
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('upload_', p_upload, 'upload_id', format('No such Upload object: %s', vectorstore._shown(p_upload)));
@@ -5045,7 +5598,7 @@ BEGIN
     END IF;
     INSERT INTO vectorstore.uploads (tenant_id, upload_id, id, filename, purpose, mime_type, bytes, file_expires_seconds, created_by) OVERRIDING SYSTEM VALUE
     VALUES (tenant, number, vectorstore._new_id('upload_', number), p_filename, p_purpose, coalesce(p_mime_type, ''), p_bytes, p_expires_seconds,
-            vectorstore._caller_key());
+            vectorstore._creator());
     RETURN vectorstore._upload_json(tenant, number);
 END
 $$;
@@ -5062,7 +5615,7 @@ DECLARE
 BEGIN
     PERFORM vectorstore._require_pending(tenant, upload);
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, upload_id, created_by) OVERRIDING SYSTEM VALUE
-    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._caller_key() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
+    SELECT tenant, number, part_id, u.filename, u.purpose, upload, vectorstore._creator() FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     RETURN part_id;
 END
 $$;
@@ -5076,7 +5629,7 @@ DECLARE
 BEGIN
     SELECT f.file_id INTO number FROM vectorstore.files f
     WHERE f.tenant_id = p_tenant AND f.file_id = vectorstore._id_number('part_', p_part) AND f.id = p_part
-      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._caller_key());
+      AND (vectorstore._scope() IS NULL OR f.created_by = vectorstore._creator());
     IF number IS NULL THEN
         PERFORM vectorstore._fail_unknown('part_', p_part, 'part_ids', format('No such UploadPart object: %s', vectorstore._shown(p_part)));
     END IF;
@@ -5202,7 +5755,7 @@ BEGIN
     INSERT INTO vectorstore.files (tenant_id, file_id, id, filename, purpose, bytes, parts, expires_at, created_by) OVERRIDING SYSTEM VALUE
     SELECT tenant, number, vectorstore._new_id('file-', number), u.filename, u.purpose, u.bytes,
            (SELECT coalesce(sum(p.parts), 0) FROM vectorstore._parts_in_order(tenant, upload, p_part_ids) p),
-           now() + make_interval(secs => u.file_expires_seconds), vectorstore._caller_key()
+           now() + make_interval(secs => u.file_expires_seconds), vectorstore._creator()
     FROM vectorstore.uploads u WHERE u.tenant_id = tenant AND u.upload_id = upload;
     -- Only the numbers are written: the bytes stay where they are.
     UPDATE vectorstore.file_parts d SET file_id = number, part = p.before + d.part
@@ -5660,6 +6213,245 @@ COMMENT ON FUNCTION vectorstore.api_list_batch_files(bigint, text, bytea, text, 
     'GET /vector_stores/{id}/file_batches/{batch}/files: limit 1..100 (20), order, after, before, filter by status.';
 
 
+-- ---- api/http_keys.sql
+-- API keys and tenants over HTTP. The proxy makes the keys; here only their SHA-256 arrives.
+
+-- Whose keys are meant. Another tenant's id is no secret, but only operators may name it.
+CREATE FUNCTION vectorstore._open_admin(p_key bytea, p_tenant text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bigint := vectorstore._open_key(p_key, 'admin');
+BEGIN
+    IF p_tenant IS NULL OR p_tenant = (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = own) THEN
+        RETURN own;
+    END IF;
+    PERFORM vectorstore._require_access('operator');
+    RETURN vectorstore._find_tenant(p_tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._open_admin(bytea, text) IS 'Makes the owner of a credential the caller, and returns the tenant that it manages: its own, or for operators any. 42501 for others.';
+
+CREATE FUNCTION vectorstore.api_list_api_keys(p_key bytea, p_tenant text, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    page_size integer := coalesce(p_limit, 20);
+    descending boolean := coalesce(p_order, 'desc') = 'desc';
+    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
+    low text := CASE WHEN descending THEN p_before ELSE p_after END;
+    high text := CASE WHEN descending THEN p_after ELSE p_before END;
+    low_id bigint := 0;
+    high_id bigint := 9223372036854775807;
+    data jsonb[];
+BEGIN
+    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
+    IF low IS NOT NULL THEN
+        low_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = low);
+    END IF;
+    IF high IS NOT NULL THEN
+        high_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = high);
+    END IF;
+    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
+    data := ARRAY(SELECT vectorstore._key_json(k.key) FROM vectorstore.api_keys k
+                  WHERE k.tenant_id = tenant AND k.key > low_id AND k.key < high_id
+                  ORDER BY CASE WHEN descending <> backwards THEN -k.key ELSE k.key END LIMIT page_size + 1);
+    RETURN vectorstore._list_json(data, page_size, backwards);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_api_keys(bytea, text, integer, text, text, text) IS 'GET /api_keys: limit 1..100 (20), order, after, before; of the caller''s tenant, or for operators of any.';
+
+CREATE FUNCTION vectorstore.api_create_api_key(p_key bytea, p_tenant text, p_hash bytea, p_settings jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._create_key(tenant, p_hash, p_settings);
+BEGIN
+    RETURN vectorstore._key_json(key);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_create_api_key(bytea, text, bytea, jsonb) IS 'POST /api_keys. Settings: name, role (read), vector_store_ids, allowed_ips, filter, expires_at.';
+
+CREATE FUNCTION vectorstore.api_get_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._key_json(vectorstore._find_key(tenant, p_id));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_api_key(bytea, text, text) IS 'GET /api_keys/{id}.';
+
+CREATE FUNCTION vectorstore.api_update_api_key(p_key bytea, p_tenant text, p_id text, p_changes jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._update_key(tenant, p_id, p_changes);
+BEGIN
+    RETURN vectorstore._key_json(key);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_update_api_key(bytea, text, text, jsonb) IS 'PUT /api_keys/{id}: changes what is given; null clears.';
+
+CREATE FUNCTION vectorstore.api_delete_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    PERFORM vectorstore._delete_key(tenant, p_id);
+    RETURN jsonb_build_object('id', p_id, 'object', 'api_key.deleted', 'deleted', true);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_delete_api_key(bytea, text, text) IS 'DELETE /api_keys/{id}: no request gets in with it any more.';
+
+CREATE FUNCTION vectorstore.api_rotate_api_key(p_key bytea, p_tenant text, p_id text, p_hash bytea, p_overlap_seconds integer) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+    -- By a statement of its own: the next one sees it.
+    key bigint := vectorstore._rotate_key(tenant, p_id, p_hash, make_interval(secs => coalesce(p_overlap_seconds, 86400)));
+BEGIN
+    RETURN vectorstore._key_json(key);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_rotate_api_key(bytea, text, text, bytea, integer) IS
+    'POST /api_keys/{id}/rotate: a new key with the same settings; the old one ends after so many seconds (0..2592000, a day by default).';
+
+CREATE FUNCTION vectorstore.api_list_tenants(p_key bytea, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page_size integer := coalesce(p_limit, 20);
+    descending boolean := coalesce(p_order, 'desc') = 'desc';
+    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
+    low text := CASE WHEN descending THEN p_before ELSE p_after END;
+    high text := CASE WHEN descending THEN p_after ELSE p_before END;
+    low_id bigint := 0;
+    high_id bigint := 9223372036854775807;
+    data jsonb[];
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
+    IF low IS NOT NULL THEN
+        low_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = low);
+    END IF;
+    IF high IS NOT NULL THEN
+        high_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = high);
+    END IF;
+    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
+    data := ARRAY(SELECT vectorstore._tenant_json(t.tenant_id) FROM vectorstore.tenants t
+                  WHERE t.tenant_id > low_id AND t.tenant_id < high_id
+                  ORDER BY CASE WHEN descending <> backwards THEN -t.tenant_id ELSE t.tenant_id END LIMIT page_size + 1);
+    RETURN vectorstore._list_json(data, page_size, backwards);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_tenants(bytea, integer, text, text, text) IS 'GET /admin/tenants: limit 1..100 (20), order, after, before. For operators.';
+
+CREATE FUNCTION vectorstore.api_create_tenant(p_key bytea, p_id text, p_name text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    number := vectorstore._create_tenant(p_id, p_name);
+    RETURN vectorstore._tenant_json(number);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_create_tenant(bytea, text, text) IS 'POST /admin/tenants. For operators.';
+
+CREATE FUNCTION vectorstore.api_get_tenant(p_key bytea, p_id text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    RETURN vectorstore._tenant_json(vectorstore._find_tenant(p_id));
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_tenant(bytea, text) IS 'GET /admin/tenants/{id}. For operators.';
+
+CREATE FUNCTION vectorstore.api_update_tenant(p_key bytea, p_id text, p_changes jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    number := vectorstore._find_tenant(p_id);
+    UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(p_changes->>'name'), updated_at = now()
+    WHERE t.tenant_id = number AND p_changes->>'name' IS NOT NULL;
+    IF FOUND THEN
+        PERFORM vectorstore._audit(number, 'tenant.updated', p_id, p_changes);
+    END IF;
+    RETURN vectorstore._tenant_json(number);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_update_tenant(bytea, text, jsonb) IS 'PUT /admin/tenants/{id}: changes the name. For operators.';
+
+CREATE FUNCTION vectorstore.api_delete_tenant(p_key bytea, p_id text, p_mode text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM vectorstore._open_key(p_key, 'operator');
+    PERFORM vectorstore._delete_tenant(p_id, coalesce(p_mode, 'restrict'));
+    RETURN jsonb_build_object('id', p_id, 'object', 'tenant.deleted', 'deleted', true);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_delete_tenant(bytea, text, text) IS 'DELETE /admin/tenants/{id}?mode=restrict|cascade. For operators.';
+
+CREATE FUNCTION vectorstore.api_get_quotas(p_key bytea, p_tenant text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    RETURN vectorstore._quotas_json(tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_get_quotas(bytea, text) IS 'GET /admin/quotas: of the caller''s tenant and its stores, or for operators of any tenant.';
+
+CREATE FUNCTION vectorstore._quotas_json(p_tenant bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object('object', 'list', 'data', coalesce(jsonb_agg(jsonb_build_object(
+            'object', 'quota', 'vector_store_id', q.store_id, 'resource', q.resource, 'used', q.used, 'quota', q.quota,
+            'exceeded_at', vectorstore._epoch(q.exceeded_at))), '[]'))
+        FROM vectorstore._quotas_of(p_tenant) q);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._quotas_json(bigint) IS 'The quotas of a tenant as the HTTP API shows them.';
+
+-- Nobody raises the quota of the own tenant.
+CREATE FUNCTION vectorstore.api_set_quota(p_key bytea, p_tenant text, p_store text, p_limits jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
+BEGIN
+    IF p_store IS NULL THEN
+        PERFORM vectorstore._require_access('operator');
+        PERFORM vectorstore._set_tenant_quota(tenant, (p_limits->>'max_stores')::bigint, (p_limits->>'max_chunks')::bigint, (p_limits->>'max_bytes')::bigint);
+    ELSE
+        PERFORM vectorstore._set_quota(vectorstore._api_store(coalesce(vectorstore._id_number('vs_', p_store), 0), p_store, tenant),
+            (p_limits->>'max_chunks')::bigint, (p_limits->>'max_bytes')::bigint);
+    END IF;
+    RETURN vectorstore._quotas_json(tenant);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_set_quota(bytea, text, text, jsonb) IS
+    'PUT /admin/quotas: all limits of a store (max_chunks, max_bytes), or for operators those of a tenant (max_stores, max_chunks, max_bytes); an absent one ends.';
+
+
 -- ---- api/doctor.sql
 -- What is wrong with this installation, and what to do about it. Every check looks at the catalogue or at a few rows;
 -- none of them writes, so that they run on a standby too.
@@ -5966,195 +6758,6 @@ $$;
 COMMENT ON FUNCTION vectorstore.api_vitals() IS 'Versions, waiting jobs and background work in numbers; needs no key, and tells nothing of any tenant.';
 
 
--- ---- api/http_keys.sql
--- API keys and tenants over HTTP. The proxy makes the keys; here only their SHA-256 arrives.
-
--- Whose keys are meant. Another tenant's id is no secret, but only operators may name it.
-CREATE FUNCTION vectorstore._open_admin(p_key bytea, p_tenant text) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    own bigint := vectorstore._open_key(p_key, 'admin');
-BEGIN
-    -- A key that is narrowed to stores manages nothing: it could make itself one that is not.
-    IF vectorstore._scope() IS NOT NULL THEN
-        PERFORM vectorstore._fail_forbidden();
-    ELSIF p_tenant IS NULL OR p_tenant = (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = own) THEN
-        RETURN own;
-    END IF;
-    PERFORM vectorstore._require_access('operator');
-    RETURN vectorstore._find_tenant(p_tenant);
-END
-$$;
-COMMENT ON FUNCTION vectorstore._open_admin(bytea, text) IS 'Makes the owner of a credential the caller, and returns the tenant that it manages: its own, or for operators any. 42501 for others.';
-
-CREATE FUNCTION vectorstore.api_list_api_keys(p_key bytea, p_tenant text, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-    page_size integer := coalesce(p_limit, 20);
-    descending boolean := coalesce(p_order, 'desc') = 'desc';
-    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
-    low text := CASE WHEN descending THEN p_before ELSE p_after END;
-    high text := CASE WHEN descending THEN p_after ELSE p_before END;
-    low_id bigint := 0;
-    high_id bigint := 9223372036854775807;
-    data jsonb[];
-BEGIN
-    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
-    IF low IS NOT NULL THEN
-        low_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = low);
-    END IF;
-    IF high IS NOT NULL THEN
-        high_id := (SELECT k.key FROM vectorstore.api_keys k WHERE k.tenant_id = tenant AND k.key_id = high);
-    END IF;
-    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
-    data := ARRAY(SELECT vectorstore._key_json(k.key) FROM vectorstore.api_keys k
-                  WHERE k.tenant_id = tenant AND k.key > low_id AND k.key < high_id
-                  ORDER BY CASE WHEN descending <> backwards THEN -k.key ELSE k.key END LIMIT page_size + 1);
-    RETURN vectorstore._list_json(data, page_size, backwards);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_list_api_keys(bytea, text, integer, text, text, text) IS 'GET /api_keys: limit 1..100 (20), order, after, before; of the caller''s tenant, or for operators of any.';
-
-CREATE FUNCTION vectorstore.api_create_api_key(p_key bytea, p_tenant text, p_hash bytea, p_settings jsonb) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-BEGIN
-    RETURN vectorstore._key_json(vectorstore._create_key(tenant, p_hash, p_settings));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_create_api_key(bytea, text, bytea, jsonb) IS 'POST /api_keys. Settings: name, role (read), vector_store_ids, allowed_ips, filter, expires_at.';
-
-CREATE FUNCTION vectorstore.api_get_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-BEGIN
-    RETURN vectorstore._key_json(vectorstore._find_key(tenant, p_id));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_get_api_key(bytea, text, text) IS 'GET /api_keys/{id}.';
-
-CREATE FUNCTION vectorstore.api_update_api_key(p_key bytea, p_tenant text, p_id text, p_changes jsonb) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-BEGIN
-    RETURN vectorstore._key_json(vectorstore._update_key(tenant, p_id, p_changes));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_update_api_key(bytea, text, text, jsonb) IS 'PUT /api_keys/{id}: changes what is given; null clears.';
-
-CREATE FUNCTION vectorstore.api_delete_api_key(p_key bytea, p_tenant text, p_id text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-BEGIN
-    PERFORM vectorstore._delete_key(tenant, p_id);
-    RETURN jsonb_build_object('id', p_id, 'object', 'api_key.deleted', 'deleted', true);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_delete_api_key(bytea, text, text) IS 'DELETE /api_keys/{id}: no request gets in with it any more.';
-
-CREATE FUNCTION vectorstore.api_rotate_api_key(p_key bytea, p_tenant text, p_id text, p_hash bytea, p_overlap_seconds integer) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant bigint := vectorstore._open_admin(p_key, p_tenant);
-BEGIN
-    RETURN vectorstore._key_json(vectorstore._rotate_key(tenant, p_id, p_hash, make_interval(secs => coalesce(p_overlap_seconds, 86400))));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_rotate_api_key(bytea, text, text, bytea, integer) IS
-    'POST /api_keys/{id}/rotate: a new key with the same settings; the old one ends after so many seconds (0..2592000, a day by default).';
-
-CREATE FUNCTION vectorstore.api_list_tenants(p_key bytea, p_limit integer, p_order text, p_after text, p_before text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    page_size integer := coalesce(p_limit, 20);
-    descending boolean := coalesce(p_order, 'desc') = 'desc';
-    backwards boolean := p_before IS NOT NULL AND p_after IS NULL;
-    low text := CASE WHEN descending THEN p_before ELSE p_after END;
-    high text := CASE WHEN descending THEN p_after ELSE p_before END;
-    low_id bigint := 0;
-    high_id bigint := 9223372036854775807;
-    data jsonb[];
-BEGIN
-    PERFORM vectorstore._open_key(p_key, 'operator');
-    PERFORM vectorstore._check_list(page_size, 100, coalesce(p_order, 'desc'));
-    IF low IS NOT NULL THEN
-        low_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = low);
-    END IF;
-    IF high IS NOT NULL THEN
-        high_id := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = high);
-    END IF;
-    PERFORM vectorstore._check_cursors(p_after, p_before, descending, low_id, high_id);
-    data := ARRAY(SELECT vectorstore._tenant_json(t.tenant_id) FROM vectorstore.tenants t
-                  WHERE t.tenant_id > low_id AND t.tenant_id < high_id
-                  ORDER BY CASE WHEN descending <> backwards THEN -t.tenant_id ELSE t.tenant_id END LIMIT page_size + 1);
-    RETURN vectorstore._list_json(data, page_size, backwards);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_list_tenants(bytea, integer, text, text, text) IS 'GET /admin/tenants: limit 1..100 (20), order, after, before. For operators.';
-
-CREATE FUNCTION vectorstore.api_create_tenant(p_key bytea, p_id text, p_name text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM vectorstore._open_key(p_key, 'operator');
-    RETURN vectorstore._tenant_json(vectorstore._create_tenant(p_id, p_name));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_create_tenant(bytea, text, text) IS 'POST /admin/tenants. For operators.';
-
-CREATE FUNCTION vectorstore.api_get_tenant(p_key bytea, p_id text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM vectorstore._open_key(p_key, 'operator');
-    RETURN vectorstore._tenant_json(vectorstore._find_tenant(p_id));
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_get_tenant(bytea, text) IS 'GET /admin/tenants/{id}. For operators.';
-
-CREATE FUNCTION vectorstore.api_update_tenant(p_key bytea, p_id text, p_changes jsonb) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    number bigint;
-BEGIN
-    PERFORM vectorstore._open_key(p_key, 'operator');
-    number := vectorstore._find_tenant(p_id);
-    UPDATE vectorstore.tenants t SET name = vectorstore._check_tenant_name(p_changes->>'name'), updated_at = now()
-    WHERE t.tenant_id = number AND p_changes->>'name' IS NOT NULL;
-    IF FOUND THEN
-        PERFORM vectorstore._audit(number, 'tenant.updated', p_id, p_changes);
-    END IF;
-    RETURN vectorstore._tenant_json(number);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_update_tenant(bytea, text, jsonb) IS 'PUT /admin/tenants/{id}: changes the name. For operators.';
-
-CREATE FUNCTION vectorstore.api_delete_tenant(p_key bytea, p_id text, p_mode text) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM vectorstore._open_key(p_key, 'operator');
-    PERFORM vectorstore._delete_tenant(p_id, coalesce(p_mode, 'restrict'));
-    RETURN jsonb_build_object('id', p_id, 'object', 'tenant.deleted', 'deleted', true);
-END
-$$;
-COMMENT ON FUNCTION vectorstore.api_delete_tenant(bytea, text, text) IS 'DELETE /admin/tenants/{id}?mode=restrict|cascade. For operators.';
-
-
 -- ---- api/usage.sql
 -- Usage over time, from the rollups and from what waits to be flushed.
 
@@ -6210,7 +6813,7 @@ BEGIN
                   WHERE r.tenant_id = p_tenant AND r.step = p_step AND r.began_at >= p_from AND (p_store_id IS NULL OR r.store_id = p_store_id)
                   UNION ALL
                   SELECT clock_timestamp(), p.operation, p.calls, p.errors, p.limited, p.rows, p.tokens, p.microseconds, p.created, p.deleted, p.bytes, p.buckets
-                  FROM vectorstore._stat_pending() p WHERE p.tenant_id = p_tenant AND (p_store_id IS NULL OR p.store_id = p_store_id)) u
+                  FROM vectorstore._stat_pending() p WHERE p.tenant_id = p_tenant AND p.operation NOT LIKE 'quota.%' AND (p_store_id IS NULL OR p.store_id = p_store_id)) u
             GROUP BY 1, 2
         LOOP
             RETURN NEXT row;
@@ -6356,8 +6959,9 @@ BEGIN
                 'buckets', ARRAY(SELECT ARRAY[vectorstore._bucket_bound(b), (SELECT coalesce(sum(c), 0) FROM unnest(e.buckets[1:b]) c)]
                                  FROM generate_series(1, 39, 2) b)) ORDER BY e.operation)
                 FILTER (WHERE e.calls > 0), '[]'),
+            'quota_refused', (SELECT coalesce(sum(q.calls), 0) FROM vectorstore._stat_ever() q WHERE q.operation LIKE 'quota.%'),
             'rate_limited', jsonb_build_object('requests', coalesce(sum(e.limited), 0), 'dry_run', coalesce(sum(e.would_limit), 0)))
-    INTO body FROM vectorstore._stat_ever() e;
+    INTO body FROM vectorstore._stat_ever() e WHERE e.operation NOT LIKE 'quota.%';
     body := body || jsonb_build_object('stats', (
         SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
         FROM vectorstore._stat_memory() m));
@@ -6809,6 +7413,42 @@ COMMENT ON COLUMN @extschema@.vs_audit_log.object IS 'Id of what it was done to.
 COMMENT ON COLUMN @extschema@.vs_audit_log.detail IS 'Settings that were given.';
 
 
+-- ---- views/cache.sql
+-- What the embedding cache holds and saves. A view over a function, as vs_stores.
+CREATE FUNCTION vectorstore._stat_embedding_cache()
+RETURNS TABLE (
+    model text, revision text, dimensions integer, rows bigint, bytes bigint, hits bigint, rows_hit bigint,
+    oldest_at timestamptz, used_at timestamptz
+)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('vectorstore.embedding_cache') IS NOT NULL THEN
+        RETURN QUERY
+        SELECT c.model, c.revision, c.dimensions, count(*),
+               -- As the sweep counts it: keys and index, too.
+               sum(4 * c.dimensions + 300)::bigint, sum(c.hits)::bigint, count(*) FILTER (WHERE c.hits > 0),
+               min(c.created_at), max(c.used_at)
+        FROM vectorstore.embedding_cache c GROUP BY c.model, c.revision, c.dimensions;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._stat_embedding_cache() IS 'Rows of vs_stat_embedding_cache.';
+
+CREATE VIEW @extschema@.vs_stat_embedding_cache AS SELECT * FROM vectorstore._stat_embedding_cache();
+COMMENT ON VIEW @extschema@.vs_stat_embedding_cache IS
+    'What the cache of embeddings holds of each model, for all tenants together, and how often it was of use.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.model IS 'Name of the model.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.revision IS 'Its revision, as configured; only the newest is still of use.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.dimensions IS 'Dimensions of the vectors.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.rows IS 'Number of vectors.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.bytes IS 'About how much space they take, as VECTORSTORE_CACHE_MIB counts it.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.hits IS 'How often a vector of now was used again in place of a request to the model; proxies write it every few seconds.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.rows_hit IS 'Number of vectors that were used again.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.oldest_at IS 'When the oldest vector was computed.';
+COMMENT ON COLUMN @extschema@.vs_stat_embedding_cache.used_at IS 'When a vector was used last.';
+
+
 -- ---- views/statistics.sql
 -- Statistics since vs_stat_reset(). Views over functions, as vs_stores.
 
@@ -6946,10 +7586,10 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_tenants,_api_keys,_audit_log,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_tenants,_api_keys,_audit_log,_quotas,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
             -- What is left concerns all tenants.
-            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire}') THEN
+            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire,_stat_embedding_cache}') THEN
                 EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_user', member.signature);
             END IF;
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
@@ -6964,11 +7604,20 @@ ALTER TYPE vectorstore.usage_bucket OWNER TO vectorstore_owner;
 ALTER TYPE vectorstore.rate_limit_row OWNER TO vectorstore_owner;
 DO $views$
 DECLARE
-    view pg_catalog.text;
+    member pg_catalog.text;
 BEGIN
-    FOREACH view IN ARRAY ARRAY['vs_stores', 'vs_stat_indexes', 'vs_tenants', 'vs_api_keys', 'vs_audit_log', 'vs_stat_requests', 'vs_stat_stores', 'vs_stat_keys', 'vs_rate_limits'] LOOP
-        EXECUTE pg_catalog.format('ALTER VIEW @extschema@.%I OWNER TO vectorstore_owner', view);
-        EXECUTE pg_catalog.format('GRANT SELECT ON @extschema@.%I TO vectorstore_admin, vectorstore_user', view);
+    FOR member IN
+        SELECT c.oid::pg_catalog.regclass::pg_catalog.text
+        FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+          AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+          AND d.refobjid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'vectorstore')
+          AND d.deptype OPERATOR(pg_catalog.=) 'e' AND c.relkind OPERATOR(pg_catalog.=) 'v'
+    LOOP
+        EXECUTE pg_catalog.format('ALTER VIEW %s OWNER TO vectorstore_owner', member);
+        -- Each calls a function, which must be granted too: that decides who sees something.
+        EXECUTE pg_catalog.format('GRANT SELECT ON %s TO vectorstore_admin, vectorstore_user', member);
     END LOOP;
 END
 $views$;

@@ -7,10 +7,7 @@ AS $$
 DECLARE
     own bigint := vectorstore._open_key(p_key, 'admin');
 BEGIN
-    -- A key that is narrowed to stores manages nothing: it could make itself one that is not.
-    IF vectorstore._scope() IS NOT NULL THEN
-        PERFORM vectorstore._fail_forbidden();
-    ELSIF p_tenant IS NULL OR p_tenant = (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = own) THEN
+    IF p_tenant IS NULL OR p_tenant = (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = own) THEN
         RETURN own;
     END IF;
     PERFORM vectorstore._require_access('operator');

@@ -72,7 +72,8 @@ BEGIN
         PERFORM vectorstore._fail('28000', 'Incorrect API key provided.', 'invalid_api_key');
     END IF;
     PERFORM vectorstore._rate_charge();
-    IF p_access = 'create' AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
+    -- A key that is narrowed to stores manages nothing: it could make itself one that is not.
+    IF p_access IN ('create', 'admin', 'operator') AND known.stores IS NOT NULL OR p_access <> 'search' AND known.filter IS NOT NULL THEN
         PERFORM vectorstore._fail_forbidden();
     END IF;
     PERFORM vectorstore._require_access(CASE p_access WHEN 'search' THEN 'read' WHEN 'create' THEN 'write' ELSE p_access END);

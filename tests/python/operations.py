@@ -29,6 +29,8 @@ class Variant:
     body: object = None
     # Name and content of the file in a form.
     form: tuple = ()
+    # When it takes more than the operation does in general.
+    access: str = None
 
 
 @dataclass
@@ -51,9 +53,13 @@ OWNER = {"type": "eq", "key": "owner", "value": "{word}"}
 OF_FILE = {"type": "eq", "key": "file_id", "value": "{file}"}
 ANY_TENANT = queries("?tenant={tenant}")
 LIMITS = {"max_chunks": 1000000}
+# Nobody meets them.
+RATES = {"requests_per_second": 1000000}
 
 ROWS = {
     "GET /health": Row("open"),
+    "GET /healthz": Row("open"),
+    "GET /metrics": Row("open"),
     "GET /ready": Row("open"),
     "GET /v1/vector_stores": Row("search", PAGES),
     "POST /v1/vector_stores": Row("create", bodies({"name": "new"}, {"file_ids": ["{file}"]})),
@@ -92,6 +98,8 @@ ROWS = {
     "PUT /v1/vector_stores/{store}/embeddings/{embedding}": Row("write", bodies({"content": "Another text."})),
     "PATCH /v1/vector_stores/{store}/embeddings/{embedding}": Row("write", bodies({"metadata": {"a": 1}})),
     "DELETE /v1/vector_stores/{store}/embeddings/{embedding}": Row("write"),
+    "GET /v1/vector_stores/{store}/stats": Row("read", queries("?range=all")),
+    "GET /v1/stats": Row("admin", queries("?range=all")),
     "GET /v1/files": Row("read", queries("?after={file}")),
     "POST /v1/files": Row("write", [Variant(form=("file", "A text."))]),
     "GET /v1/files/{file}": Row("read"),
@@ -130,9 +138,22 @@ ROWS = {
     "PUT /v1/admin/tenants/{tenant}": Row("operator", bodies({"name": "renamed"})),
     "DELETE /v1/admin/tenants/{tenant}": Row("operator", [Variant("?mode=cascade")]),
     "GET /v1/admin/quotas": Row("admin", ANY_TENANT),
+    # Nobody raises the quota of the own tenant.
     "PUT /v1/admin/quotas": Row(
         "admin",
-        [*bodies(LIMITS, LIMITS | {"vector_store_id": "{store}"}), Variant("?tenant={tenant}", LIMITS)],
+        [
+            Variant(body=LIMITS | {"vector_store_id": "{store}"}),
+            Variant(body=LIMITS, access="operator"),
+            Variant("?tenant={tenant}", LIMITS, access="operator"),
+        ],
+    ),
+    "GET /v1/admin/rate_limits": Row("admin"),
+    "PUT /v1/admin/rate_limits": Row(
+        "admin",
+        [
+            *bodies(RATES, RATES | {"api_key_id": "{key}"}),
+            Variant(body={"scope": "default", "inherit": True}, access="operator"),
+        ],
     ),
 }
 
@@ -148,8 +169,8 @@ def operations(document):
 
 
 def calls():
-    """Each variant of each operation: (name, row, variant)."""
-    return [(name, row, variant) for name, row in ROWS.items() for variant in row.variants]
+    """Each variant of each operation: (name, access, variant)."""
+    return [(name, variant.access or row.access, variant) for name, row in ROWS.items() for variant in row.variants]
 
 
 def placeholders(name, variant):

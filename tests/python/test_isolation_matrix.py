@@ -15,7 +15,7 @@ from tenancy import UNKNOWN_IDS, new_tenant, upload_file, wait_for_files
 ID = re.compile(rb"(vs_|file-|vsfb_|upload_|part_|emb_|key_)[a-z2-7]{16,}|vs_live_[a-z2-7_]+")
 TIME = re.compile(rb'"(created_at|expires_at|last_active_at)": ?\d+')
 UNKNOWN = UNKNOWN_IDS | {"word": "word" + "a" * 11}
-CALLS = [entry for entry in calls() if entry[1].access != "open"]
+CALLS = [entry for entry in calls() if entry[1] != "open"]
 
 
 def name_of(entry):
@@ -97,7 +97,9 @@ def same(reply, ids):
         body = body.replace(value.encode(), f"<{key}>".encode())
     if reply.status == 200:
         body = TIME.sub(rb"<time>", ID.sub(rb"<id>", body))
-    headers = {name: value for name, value in reply.headers.items() if name not in VARYING}
+    # What is left of a rate limit changes with each request.
+    fixed = [name for name in reply.headers if name not in VARYING and not name.startswith("x-ratelimit-")]
+    headers = {name: reply.headers[name] for name in fixed}
     return reply.status, headers, body
 
 
@@ -113,7 +115,8 @@ def check_hidden(http, entry, own, foreign):
         sent, unknown = own | {key: foreign[key] for key in choice}, own | {key: UNKNOWN[key] for key in choice}
         theirs, nobodys = call(http, name, variant, sent), call(http, name, variant, unknown)
         sent, unknown = ({key: ids[key] for key in choice} for ids in (sent, unknown))
-        assert same(theirs, sent) == same(nobodys, unknown), choice
+        # Where nothing is named, there is nothing to compare.
+        assert same(theirs, sent) == same(nobodys, unknown) or not choice
         assert theirs.status in (200, 400, 403, 404), theirs.body
         path = {place for place in choice if f"{{{place}}}" in name}
         if path:
@@ -143,10 +146,10 @@ def test_a_bad_key_gets_nowhere(world, entry):
 
 @each_call
 def test_another_tenant_sees_nothing(world, entry):
-    name, row, variant = entry
+    name, access, variant = entry
     before = world.fingerprint()
     for role, http in world.other.keys.items():
-        if RANK[role] < RANK[row.access]:
+        if RANK[role] < RANK[access]:
             check_forbidden(http, entry, world.mine.ids)
         else:
             check_hidden(http, entry, world.other.ids, world.mine.ids)
@@ -177,9 +180,9 @@ def check_forbidden(http, entry, ids):
 
 @each_call
 def test_a_key_narrowed_to_another_store_sees_nothing(world, entry):
-    name, row, variant = entry
+    name, access, variant = entry
     before = world.fingerprint()
-    if row.access in ("create", "admin", "operator"):
+    if access in ("create", "admin", "operator"):
         check_forbidden(world.narrow, entry, world.mine.ids)
         check_forbidden(world.narrow_admin, entry, world.mine.ids)
     else:
@@ -191,18 +194,18 @@ def test_a_key_narrowed_to_another_store_sees_nothing(world, entry):
 def test_a_role_is_not_exceeded(world, entry):
     before = world.fingerprint()
     for role, http in world.mine.keys.items():
-        if RANK[role] < RANK[entry[1].access]:
+        if RANK[role] < RANK[entry[1]]:
             check_forbidden(http, entry, world.mine.ids)
     assert world.fingerprint() == before
 
 
 @each_call
 def test_the_right_key_may(world, entry):
-    name, row, variant = entry
+    name, access, variant = entry
     reads = name.startswith("GET")
     tenant = world.mine if reads else new_tenant(world.operator)
     ids = tenant.ids if reads else tenant.fill() | {"word": tenant.word}
-    role = {"search": "read", "create": "write"}.get(row.access, row.access)
+    role = {"search": "read", "create": "write"}.get(access, access)
     http = world.operator if role == "operator" else tenant.keys.get(role) or tenant.client(role)
     reply = call(http, name, variant, ids)
     assert reply.status == 200, reply.body
