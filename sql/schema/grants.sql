@@ -16,7 +16,7 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_deleted_stores}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_app', member.signature);
@@ -28,4 +28,5 @@ ALTER TYPE vectorstore.search_hit OWNER TO vectorstore_owner;
 ALTER VIEW @extschema@.vs_stores OWNER TO vectorstore_owner;
 ALTER VIEW @extschema@.vs_stat_indexes OWNER TO vectorstore_owner;
 ALTER VIEW @extschema@.vs_stat_embedding_cache OWNER TO vectorstore_owner;
-GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes, @extschema@.vs_stat_embedding_cache TO vectorstore_admin;
+ALTER VIEW @extschema@.vs_deleted_stores OWNER TO vectorstore_owner;
+GRANT SELECT ON @extschema@.vs_stores, @extschema@.vs_stat_indexes, @extschema@.vs_stat_embedding_cache, @extschema@.vs_deleted_stores TO vectorstore_admin;
