@@ -1453,6 +1453,29 @@ $migrate$;
 COMMENT ON FUNCTION vectorstore._migrate_0009() IS 'Migration step 9: quotas.';
 
 
+-- ---- schema/migrate_0010.sql
+-- Step 10: stores that are deleted softly can be restored. The rules of step 1 hold.
+CREATE FUNCTION vectorstore._migrate_0010() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $migrate$
+BEGIN
+    -- The rows of the store and of its counters, as they were; columns that later steps add get their defaults.
+    ALTER TABLE vectorstore.dropped_stores
+        ADD COLUMN tenant_id bigint,
+        ADD COLUMN id text COLLATE "C",
+        ADD COLUMN store jsonb,
+        ADD COLUMN counters jsonb,
+        ADD COLUMN restorable_until timestamptz;
+    CREATE INDEX dropped_stores_restorable ON vectorstore.dropped_stores (tenant_id, id) WHERE restorable_until IS NOT NULL;
+    COMMENT ON COLUMN vectorstore.dropped_stores.restorable_until IS 'Until then the store can be restored, and is not swept; NULL: never.';
+    COMMENT ON COLUMN vectorstore.dropped_stores.store IS 'Row of vectorstore.stores, of a store that can be restored.';
+    COMMENT ON COLUMN vectorstore.dropped_stores.counters IS 'Row of vectorstore.store_counters, of a store that can be restored.';
+    INSERT INTO vectorstore.schema_migrations (version) VALUES (10);
+END
+$migrate$;
+COMMENT ON FUNCTION vectorstore._migrate_0010() IS 'Migration step 10: restoring stores.';
+
+
 -- ---- schema/install.sql
 -- Makes and migrates the data's tables. They are ordinary objects, no members of the extension: a dump holds
 -- them whole, with indexes, triggers and policies, and DROP EXTENSION leaves them alone.
@@ -1473,7 +1496,7 @@ COMMENT ON FUNCTION vectorstore._schema_version() IS 'Number of the last migrati
 
 -- The last step that this version of the extension knows.
 CREATE OR REPLACE FUNCTION vectorstore._schema_target() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 9 $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 10 $$;
 COMMENT ON FUNCTION vectorstore._schema_target() IS 'Number of the last migration step of this version.';
 
 -- API: public
@@ -1512,6 +1535,9 @@ BEGIN
     END IF;
     IF vectorstore._schema_version() < 9 THEN
         PERFORM vectorstore._migrate_0009();
+    END IF;
+    IF vectorstore._schema_version() < 10 THEN
+        PERFORM vectorstore._migrate_0010();
     END IF;
     IF vectorstore._schema_version() > vectorstore._schema_target() THEN
         PERFORM vectorstore._fail('55000', 'The data was made by a newer version of vectorstore.', NULL, NULL,
@@ -2184,21 +2210,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS
-    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), or restrict, which raises 2BP01 for a store that is not empty.';
+    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), restrict, which raises 2BP01 for a store that is not empty, or soft: vs_restore_store brings it back within 7 days.';
 
 CREATE OR REPLACE FUNCTION vectorstore._delete_store_in_mode(p_store_id bigint, p_mode text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict') THEN
-        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'' and ''restrict''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
+    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict', 'soft') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'', ''restrict'', and ''soft''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
     ELSIF p_mode = 'restrict' THEN
         PERFORM vectorstore._require_empty(p_store_id);
+    ELSIF p_mode = 'soft' THEN
+        IF vectorstore._schema_version() < 10 THEN
+            PERFORM vectorstore._fail('55000', 'Stores cannot be deleted softly before vs_install() has been run.', NULL, 'mode');
+        END IF;
+        PERFORM vectorstore._delete_store_softly(p_store_id);
+        RETURN;
     END IF;
     PERFORM vectorstore._delete_store(p_store_id);
 END
 $$;
-COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store; 2BP01 in the mode restrict when it is not empty.';
+COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store, softly if asked; 2BP01 in the mode restrict when it is not empty.';
 
 CREATE OR REPLACE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2213,6 +2245,185 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore._delete_store(bigint) IS 'Deletes a store; the rows that belong to it are out of sight at once and are swept later.';
+
+
+-- ---- api/restore.sql
+-- Soft deletion: the store's own rows go, so that nothing leads to its data any more, as when it is dropped for good; but
+-- they are kept aside, and the data are not swept before the window in which they can be restored has passed.
+
+CREATE FUNCTION vectorstore._restore_window() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT interval '168 hours' $$;
+COMMENT ON FUNCTION vectorstore._restore_window() IS 'How long a store that was deleted softly can be restored: 7 days.';
+
+-- The column is named in JSON because it comes by a later step of migration than the table.
+CREATE FUNCTION vectorstore._is_restorable(p_store_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM vectorstore.dropped_stores d WHERE d.store_id = p_store_id AND to_jsonb(d)->>'restorable_until' IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION vectorstore._is_restorable(bigint) IS 'Whether a store was deleted softly and is not swept yet.';
+
+CREATE FUNCTION vectorstore._delete_store_softly(p_store_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept_counters jsonb;
+    kept_store jsonb;
+BEGIN
+    -- Whoever reads a file of it loses the job, which waits for the store to come back.
+    UPDATE vectorstore.ingest_jobs j SET attempts = 0, lease = NULL, worker = NULL, run_at = now() + vectorstore._restore_window()
+    WHERE j.store_id = p_store_id;
+    -- The counters first, as writers do: what they have counted by then is kept.
+    DELETE FROM vectorstore.store_counters c WHERE c.store_id = p_store_id RETURNING to_jsonb(c) INTO kept_counters;
+    DELETE FROM vectorstore.stores s WHERE s.store_id = p_store_id RETURNING to_jsonb(s) INTO kept_store;
+    UPDATE vectorstore.dropped_stores d SET
+        tenant_id = (kept_store->>'tenant_id')::bigint, id = kept_store->>'id', store = kept_store, counters = kept_counters,
+        restorable_until = now() + vectorstore._restore_window()
+    WHERE d.store_id = p_store_id;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._delete_store_softly(bigint) IS 'Deletes a store so that it can be restored.';
+
+-- A row from its JSON. Columns that the JSON does not know keep their defaults.
+CREATE FUNCTION vectorstore._insert_kept(p_table text, p_row jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    columns text := (
+        SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+        WHERE a.attrelid = format('vectorstore.%I', p_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped AND p_row ? a.attname);
+BEGIN
+    EXECUTE format('INSERT INTO vectorstore.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM jsonb_populate_record(NULL::vectorstore.%1$I, $1)',
+        p_table, columns) USING p_row;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._insert_kept(text, jsonb) IS 'Inserts a row that was kept as JSON.';
+
+CREATE FUNCTION vectorstore._restore_store(p_tenant bigint, p_store text, p_claim_name boolean) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+    kept record;
+    was_expired boolean;
+BEGIN
+    IF vectorstore._schema_version() < 10 THEN
+        RETURN NULL;
+    END IF;
+    SELECT d.store_id INTO number FROM vectorstore.dropped_stores d WHERE d.tenant_id = p_tenant AND d.id = p_store;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- Somebody may be sweeping it, or restoring it just now: that is seen by the statement behind the lock.
+    PERFORM pg_advisory_xact_lock(vectorstore._merge_lock(number));
+    SELECT d.store, d.counters, d.dropped_at INTO kept FROM vectorstore.dropped_stores d
+    WHERE d.store_id = number AND d.restorable_until > clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    was_expired := kept.store->>'expired_at' IS NOT NULL OR coalesce(
+        vectorstore._expires_at((kept.store->>'last_active_at')::timestamptz, (kept.store->>'expires_after_days')::integer) <= kept.dropped_at, false);
+    IF p_claim_name AND kept.store->>'name' <> '' THEN
+        PERFORM vectorstore._claim_name(p_tenant, kept.store->>'name');
+    END IF;
+    DELETE FROM vectorstore.dropped_stores d WHERE d.store_id = number;
+    -- Its days begin anew, unless they had passed before.
+    PERFORM vectorstore._insert_kept('stores', kept.store
+        || CASE WHEN was_expired THEN '{}' ELSE jsonb_build_object('last_active_at', now()) END);
+    PERFORM vectorstore._insert_kept('store_counters', kept.counters);
+    PERFORM vectorstore._recount_restored(number);
+    UPDATE vectorstore.ingest_jobs j SET run_at = now() WHERE j.store_id = number;
+    RETURN number;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._restore_store(bigint, text, boolean) IS
+    'Brings a store back that was deleted softly; returns its number, NULL when there is none to restore. 23505 when its name is taken and must not be.';
+
+-- Files that were deleted or that expired meanwhile have left the store, too, without anybody counting.
+CREATE FUNCTION vectorstore._recount_restored(p_store_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present record;
+    index_kind text;
+    consumed bigint;
+BEGIN
+    UPDATE vectorstore.store_counters c SET
+        files_in_progress = f.in_progress, files_completed = f.completed, files_failed = f.failed, files_cancelled = f.cancelled
+    FROM (SELECT count(*) FILTER (WHERE o.status = 'in_progress') AS in_progress, count(*) FILTER (WHERE o.status = 'completed') AS completed,
+                 count(*) FILTER (WHERE o.status = 'failed') AS failed, count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled
+          FROM vectorstore.store_files o WHERE o.store_id = p_store_id) f
+    WHERE c.store_id = p_store_id;
+    SELECT count(*) AS chunks INTO present FROM vectorstore.embeddings e WHERE e.store_id = p_store_id;
+    -- Nothing can come to a store that is deleted: as many as before are the same.
+    IF present.chunks = (SELECT c.chunks FROM vectorstore.store_counters c WHERE c.store_id = p_store_id) THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(sum(vectorstore._tsv_length(e.tsv)), 0) AS tokens,
+           coalesce(sum(octet_length(e.content) + 4 * @extschema:vector@.vector_dims(e.embedding)), 0)::bigint AS bytes,
+           coalesce(array_agg(e.chunk_id ORDER BY e.chunk_id), '{}') AS ids
+    INTO present FROM vectorstore.embeddings e WHERE e.store_id = p_store_id;
+    -- What is there is the tail, until a merge packs it anew.
+    DELETE FROM vectorstore.changes c WHERE c.store_id = p_store_id;
+    DELETE FROM vectorstore.segment_pages p WHERE p.store_id = p_store_id;
+    DELETE FROM vectorstore.segments s WHERE s.store_id = p_store_id;
+    IF cardinality(present.ids) > 0 THEN
+        INSERT INTO vectorstore.changes (store_id, added) VALUES (p_store_id, present.ids);
+    END IF;
+    SELECT i.packed, i.kind INTO consumed, index_kind FROM vectorstore.search_indexes i WHERE i.store_id = p_store_id;
+    -- They were counted as they had been.
+    PERFORM vectorstore._count_tenant(c.tenant_id, 0, cardinality(present.ids) - c.chunks, present.bytes - c.usage_bytes)
+    FROM vectorstore.store_counters c WHERE c.store_id = p_store_id;
+    UPDATE vectorstore.store_counters c SET
+        chunks = cardinality(present.ids), tokens = present.tokens, usage_bytes = present.bytes,
+        added = coalesce(consumed, 0) + cardinality(present.ids)
+    WHERE c.store_id = p_store_id;
+    IF index_kind = 'hnsw' THEN
+        PERFORM vectorstore._set_index(p_store_id, 'segments');
+        PERFORM vectorstore._set_index(p_store_id, 'hnsw');
+    END IF;
+    IF cardinality(present.ids) > vectorstore._tail_limit() THEN
+        PERFORM vectorstore._consider_merge(p_store_id, cardinality(present.ids));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._recount_restored(bigint) IS 'Makes counters and search of a restored store agree with the rows that are left. The caller holds its merge lock.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_restore_store(store text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+BEGIN
+    PERFORM vectorstore._require_access('write');
+    IF vectorstore._restore_store(tenant, store, true) IS NULL THEN
+        PERFORM vectorstore._fail('P0002', format('No deleted vector store ''%s'' can be restored.', vectorstore._shown(coalesce(store, 'null'))), NULL, 'store');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_restore_store(text) IS
+    'Brings a store back, by its id, that was deleted in the mode soft less than 7 days ago, with everything in it. Uploaded files that were deleted meanwhile stay away. P0002 when there is none, 23505 when another store has its name by now.';
+
+CREATE FUNCTION vectorstore.api_restore_vector_store(p_store_id bigint, p_store text, p_key bytea) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._open_key(p_key, 'write');
+    number bigint := vectorstore._restore_store(tenant, p_store, false);
+BEGIN
+    IF number IS NULL OR NOT vectorstore._enter_store(number) THEN
+        -- A store that is there needs no restoring, so that the request can be repeated; one outside of the key's scope
+        -- is not there.
+        number := vectorstore._api_store(p_store_id, p_store, tenant);
+    END IF;
+    -- A statement of its own, which sees the rows.
+    RETURN vectorstore._store_json(number);
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_restore_vector_store(bigint, text, bytea) IS 'POST /vector_stores/{id}/restore.';
 
 
 -- ---- api/embeddings.sql
@@ -3745,11 +3956,20 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM vectorstore._fail('25001', 'Rows of dropped stores can be swept only in a READ COMMITTED transaction.');
     END IF;
-    FOR dropped IN SELECT d.store_id FROM vectorstore.dropped_stores d ORDER BY d.dropped_at, d.store_id LOOP
+    FOR dropped IN
+        SELECT d.store_id FROM vectorstore.dropped_stores d
+        -- By its name in JSON, because the column comes by a later step of migration than the table.
+        WHERE coalesce((to_jsonb(d)->>'restorable_until')::timestamptz <= now(), true) ORDER BY d.dropped_at, d.store_id
+    LOOP
         -- A merge that began before the drop still writes rows.
         IF p_rows IS NULL THEN
             PERFORM pg_advisory_xact_lock(vectorstore._merge_lock(dropped));
         ELSIF NOT pg_try_advisory_xact_lock(vectorstore._merge_lock(dropped)) THEN
+            CONTINUE;
+        END IF;
+        -- Who restores a store holds that lock, too.
+        PERFORM FROM vectorstore.dropped_stores d WHERE d.store_id = dropped;
+        IF NOT FOUND THEN
             CONTINUE;
         END IF;
         -- Chunks before the files, and files before the batches, that they refer to.
@@ -4180,6 +4400,8 @@ BEGIN
     END LOOP;
     -- Parts of uploads are files.
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
+    -- Nobody can restore what was deleted before.
+    UPDATE vectorstore.dropped_stores d SET restorable_until = NULL WHERE d.tenant_id = number;
     DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
     DELETE FROM vectorstore.usage_logs u WHERE u.tenant_id = number;
@@ -4539,10 +4761,14 @@ DECLARE
 BEGIN
     PERFORM FROM vectorstore.files f JOIN unnest(p_tenants, p_numbers) AS u(tenant_id, file_id) ON f.tenant_id = u.tenant_id AND f.file_id = u.file_id
     ORDER BY f.tenant_id, f.file_id FOR UPDATE OF f;
-    -- Those of dropped stores are left to the sweep.
+    -- Who restores a store that has one of them either waits, and then counts what is left, or is waited for.
+    PERFORM pg_advisory_xact_lock(vectorstore._merge_lock(k.store_id))
+    FROM (SELECT DISTINCT f.store_id FROM vectorstore.store_files f JOIN unnest(p_tenants, p_files) AS u(tenant_id, id) ON f.tenant_id = u.tenant_id AND f.id = u.id
+          WHERE vectorstore._is_restorable(f.store_id) ORDER BY f.store_id) k;
+    -- Those of dropped stores are left to the sweep, unless they can be restored.
     SELECT array_agg(f.store_id) AS stores, array_agg(f.id) AS files INTO attached
     FROM vectorstore.store_files f JOIN unnest(p_tenants, p_files) AS u(tenant_id, id) ON f.tenant_id = u.tenant_id AND f.id = u.id
-    JOIN vectorstore.stores s ON s.store_id = f.store_id;
+    WHERE EXISTS (SELECT FROM vectorstore.stores s WHERE s.store_id = f.store_id) OR vectorstore._is_restorable(f.store_id);
     IF attached.stores IS NOT NULL THEN
         PERFORM vectorstore._detach(attached.stores, attached.files);
     END IF;
@@ -4840,11 +5066,16 @@ BEGIN
     IF done = 0 THEN
         done := vectorstore._sweep_idempotency(20 * p_files);
     END IF;
+    -- Stores whose last day to be restored has passed; no write tells a worker of them.
+    IF done = 0 AND vectorstore._schema_version() >= 10 AND current_setting('transaction_isolation') = 'read committed'
+       AND EXISTS (SELECT FROM vectorstore.dropped_stores d WHERE d.restorable_until <= now()) THEN
+        done := vectorstore._sweep(100 * p_files);
+    END IF;
     RETURN done;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._sweep_expired(integer) IS
-    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, a hundred times as many of their chunks, parts of uploads that ended, or twenty times as many old answers. Returns how many; 0 when nothing is left.';
+    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, a hundred times as many of their chunks, parts of uploads that ended, or twenty times as many old answers; then rows of stores that can be restored no more. Returns how many; 0 when nothing is left.';
 
 CREATE OR REPLACE FUNCTION vectorstore.api_sweep_expired() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -7567,6 +7798,33 @@ COMMENT ON COLUMN @extschema@.vs_stat_keys.p95_ms IS 'Time below which 95 of 100
 COMMENT ON COLUMN @extschema@.vs_stat_keys.last_used_at IS 'Flush with the last request; NULL for none.';
 
 
+-- ---- views/deleted.sql
+-- Stores that can be restored. A view over a function, as vs_stores.
+CREATE FUNCTION vectorstore._deleted_stores()
+RETURNS TABLE (id text, name text, chunks bigint, deleted_at timestamptz, restorable_until timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+BEGIN
+    IF tenant IS NOT NULL AND vectorstore._schema_version() >= 10 THEN
+        RETURN QUERY
+        SELECT d.id, d.store->>'name', (d.counters->>'chunks')::bigint, d.dropped_at, d.restorable_until
+        FROM vectorstore.dropped_stores d WHERE d.tenant_id = tenant AND d.restorable_until > now();
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION vectorstore._deleted_stores() IS 'Rows of vs_deleted_stores.';
+
+CREATE VIEW @extschema@.vs_deleted_stores AS SELECT * FROM vectorstore._deleted_stores();
+COMMENT ON VIEW @extschema@.vs_deleted_stores IS 'Vector stores of the caller''s tenant that were deleted in the mode soft and can be restored.';
+COMMENT ON COLUMN @extschema@.vs_deleted_stores.id IS 'Public id, for vs_restore_store.';
+COMMENT ON COLUMN @extschema@.vs_deleted_stores.name IS 'Name it had.';
+COMMENT ON COLUMN @extschema@.vs_deleted_stores.chunks IS 'Number of chunks it had.';
+COMMENT ON COLUMN @extschema@.vs_deleted_stores.deleted_at IS 'When it was deleted.';
+COMMENT ON COLUMN @extschema@.vs_deleted_stores.restorable_until IS 'Until when it can be restored.';
+
+
 -- ---- schema/grants.sql
 -- Owner and rights of everything above, in one place: nothing belongs to the superuser who ran CREATE
 -- EXTENSION, and nobody may execute what is not granted here.
@@ -7586,7 +7844,7 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member.signature);
         EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO vectorstore_owner', member.signature);
-        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_tenants,_api_keys,_audit_log,_quotas,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits}') THEN
+        IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_tenants,_api_keys,_audit_log,_quotas,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits,_deleted_stores}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
             -- What is left concerns all tenants.
             IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire,_stat_embedding_cache}') THEN

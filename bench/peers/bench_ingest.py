@@ -266,6 +266,7 @@ def main() -> int:
     options.add_argument("--only", choices=("sql", "http"), help="one of the two parts; http takes a few minutes")
     options.add_argument("--files", type=int, help="small files that are uploaded (2000, quick 200)")
     options.add_argument("--rows", type=int, help="rows for embeddings/batch (5000, quick 500)")
+    options.add_argument("--batch", type=int, default=100, help="rows of a request to embeddings/batch")
     run = Run("bench-ingest", options.parse_args())
     # First, while the database is small for both.
     if run.options.only != "sql":

@@ -5,7 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from urllib.parse import urlsplit
+
+
+# A server may hang up on a connection on which nothing came for longer.
+IDLE = 4
 
 
 class Client:
@@ -21,13 +26,15 @@ class Client:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
         """Status and body of an answer."""
-        if not hasattr(self.kept, "connection"):
+        if not hasattr(self.kept, "connection") or time.monotonic() - self.kept.used > IDLE:
             self.kept.connection = http.client.HTTPConnection(*self.address, timeout=600)
             self.kept.connection.connect()
         connection = self.kept.connection
         connection.request(method, self.prefix + path, body, self.headers | (headers or {}))
         response = connection.getresponse()
-        return response.status, response.read()
+        status, answer = response.status, response.read()
+        self.kept.used = time.monotonic()
+        return status, answer
 
     def ask(self, method: str, path: str, body: object = None) -> dict:
         """JSON for JSON; anything but 200 is an error."""

@@ -19,7 +19,6 @@ from .client import Client
 from .options import Run
 from .report import Row
 
-BATCH = 100
 # As its schema has them; its dimensions are 1536 there, which only the tables know.
 TABLES = """
     DROP SCHEMA IF EXISTS litellm CASCADE;
@@ -80,13 +79,13 @@ class Peer:
             self.process.wait(30)
 
 
-def bodies(texts: list[str], seed: int, dimensions: int) -> list[bytes]:
-    """Requests of a hundred rows each, with vectors and a little metadata."""
+def bodies(texts: list[str], batch: int, seed: int, dimensions: int) -> list[bytes]:
+    """Requests of so many rows each, with vectors and a little metadata."""
     rng = np.random.default_rng(seed)
     made = []
-    for begin in range(0, len(texts), BATCH):
+    for begin in range(0, len(texts), batch):
         rows = []
-        for number, text in enumerate(texts[begin : begin + BATCH], begin):
+        for number, text in enumerate(texts[begin : begin + batch], begin):
             vector = [round(float(x), 6) for x in rng.standard_normal(dimensions, np.float32)]
             rows.append({"content": text, "embedding": vector, "metadata": {"row": number, "filename": "bench.txt"}})
         made.append(json.dumps({"embeddings": rows}).encode())
@@ -123,7 +122,9 @@ def compare(run: Run, peer: Peer, texts: list[str], dimensions: int) -> None:
     create = {"name": "rows", "embedding_model": "none", "dimensions": dimensions}
     store = ours.ask("POST", "/vector_stores", create)["id"]
     rng = np.random.default_rng(run.options.seed)
-    requests = bodies(texts, run.options.seed, dimensions)
+    # A JSON body has at most 8 MiB, and a number takes up to ten bytes of it.
+    batch = min(run.options.batch, 8 * 2**20 // (11 * dimensions))
+    requests = bodies(texts, batch, run.options.seed, dimensions)
     statuses: dict[int, int] = {}
 
     def mine(body: bytes) -> None:
@@ -155,13 +156,13 @@ def compare(run: Run, peer: Peer, texts: list[str], dimensions: int) -> None:
     rates = {side: len(texts) / sum(taken) for side, taken in seconds.items()}
     each = {side: statistics.median(taken) * 1000 for side, taken in seconds.items()}
     run.report.results[f"embeddings/batch, {dimensions} dimensions"] = {
-        "rows": len(texts), "rows a request": BATCH, "rows per second": rates, "ms a request, p50": each,
+        "rows": len(texts), "rows a request": batch, "rows per second": rates, "ms a request, p50": each,
         "statuses of litellm-pgvector": statuses, "file_counts": mine_stored,
     }  # fmt: skip
     run.report.add(
         Row(
             "",
-            f"rows by embeddings/batch, {dimensions} dimensions, {BATCH} a request ÷ litellm-pgvector",
+            f"rows by embeddings/batch, {dimensions} dimensions, {batch} a request ÷ litellm-pgvector",
             rates["ours"],
             "rows/s",
             peer=rates["peer"],

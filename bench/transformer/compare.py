@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -43,14 +44,18 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("folder")
-    parser.add_argument("--docs", type=int, default=10**9, help="only so many documents")
+    parser.add_argument("--docs", type=int, default=10**9, help="only so many documents, judged ones first")
     parser.add_argument("--data", type=pathlib.Path, default=DATA)
     arguments = parser.parse_args()
     collections = [found for found in judged.load(arguments.data) if found.name == "scifact"]
     if not collections:
         sys.exit(f"{arguments.data} has no scifact.json.xz")
     [collection] = collections
-    docs = sorted(collection.docs, key=lambda doc: int(doc))[: arguments.docs]
+    # Those that a query is judged by come first: without them a part of the collection would tell nothing.
+    judged_docs = {doc for grades in collection.grades.values() for doc in grades}
+    order = sorted(collection.docs, key=int)
+    random.Random(1).shuffle(order)
+    docs = sorted(order, key=lambda doc: doc not in judged_docs)[: arguments.docs]
     queries = sorted(query for query in collection.queries if collection.grades.get(query))
     texts = [collection.docs[doc] for doc in docs] + [collection.queries[query] for query in queries]
     results = {}

@@ -156,7 +156,8 @@ fn manages_all(user: pg_sys::Oid) -> bool {
 
 /// Tenants granted to a role: its own, or if it has none those of the roles that it is a member of.
 fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
-    let Some(roles) = Table::open(c"tenant_roles", c"tenant_roles_role") else { return Ok(Vec::new()) };
+    // Without it the tables are those of an older version.
+    let roles = Table::open(c"tenant_roles", c"tenant_roles_role").ok_or(Error::NotInstalled)?;
     let columns = (roles.column(c"role"), roles.column(c"tenant_id"), roles.column(c"access"));
     // SAFETY: returns a copy of the role's name, or null when the role is gone.
     let name = unsafe { pg_sys::GetUserNameFromId(user, true) };

@@ -305,7 +305,7 @@ mod tests {
         let state =
             RateState { requests: Some(Bucket { limit: 100, remaining: 99, reset_ms: 10 }), tokens: None };
         account
-            .run(async { settle("SELECT vectorstore.api_search()", Ok(((), Some(Json(state))))) })
+            .run(async { note("SELECT vectorstore.api_search()", Ok(((), Some(Json(state))))) })
             .await
             .unwrap();
         assert!(account.counted.load(Relaxed));

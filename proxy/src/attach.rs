@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -171,7 +172,12 @@ impl Wait {
         let mut pause = Duration::from_millis(20);
         loop {
             let body = match target {
-                Target::File(file) => state.db().look_at_store_file(store, key, file).await?,
+                Target::File(file) => match state.db().look_at_store_file(store, key, file).await {
+                    Err(error) if error.status() == StatusCode::NOT_FOUND => {
+                        return Err(expired(state, key, store).await.unwrap_or(error));
+                    }
+                    found => found?,
+                },
                 Target::Batch(batch) => state.db().look_at_batch(store, key, batch).await?,
                 Target::Store => state.db().look_at_store(store, key).await?,
             };
@@ -182,6 +188,13 @@ impl Wait {
             pause = (2 * pause).min(Duration::from_millis(250));
         }
     }
+}
+
+/// Why a file that was attached a moment ago is gone, if it is because its store has expired meanwhile.
+async fn expired(state: &AppState, key: &ApiKey, store: &StoreId) -> Option<Error> {
+    let store_now = parse(&state.db().get_store(store, key).await.ok()?).ok()?;
+    let message = || format!("Vector store '{}' has expired.", store.text);
+    (store_now["status"] == "expired").then(|| Error::plain(StatusCode::BAD_REQUEST, message()))
 }
 
 /// What a request waits for and answers.

@@ -28,6 +28,7 @@ fn api() -> OpenApiRouter<AppState> {
         // /vector_stores, /vector_stores/{vector_store_id}
         .routes(routes!(stores::create_vector_store, stores::list_vector_stores))
         .routes(routes!(stores::retrieve_vector_store, stores::modify_vector_store, stores::delete_vector_store))
+        .routes(routes!(stores::restore_vector_store))
         // /vector_stores/{vector_store_id}/search
         .routes(routes!(search::search_vector_store))
         // /vector_stores/{vector_store_id}/files, .../{file_id}, .../{file_id}/content

@@ -110,10 +110,14 @@ DECLARE
 BEGIN
     PERFORM FROM vectorstore.files f JOIN unnest(p_tenants, p_numbers) AS u(tenant_id, file_id) ON f.tenant_id = u.tenant_id AND f.file_id = u.file_id
     ORDER BY f.tenant_id, f.file_id FOR UPDATE OF f;
-    -- Those of dropped stores are left to the sweep.
+    -- Who restores a store that has one of them either waits, and then counts what is left, or is waited for.
+    PERFORM pg_advisory_xact_lock(vectorstore._merge_lock(k.store_id))
+    FROM (SELECT DISTINCT f.store_id FROM vectorstore.store_files f JOIN unnest(p_tenants, p_files) AS u(tenant_id, id) ON f.tenant_id = u.tenant_id AND f.id = u.id
+          WHERE vectorstore._is_restorable(f.store_id) ORDER BY f.store_id) k;
+    -- Those of dropped stores are left to the sweep, unless they can be restored.
     SELECT array_agg(f.store_id) AS stores, array_agg(f.id) AS files INTO attached
     FROM vectorstore.store_files f JOIN unnest(p_tenants, p_files) AS u(tenant_id, id) ON f.tenant_id = u.tenant_id AND f.id = u.id
-    JOIN vectorstore.stores s ON s.store_id = f.store_id;
+    WHERE EXISTS (SELECT FROM vectorstore.stores s WHERE s.store_id = f.store_id) OR vectorstore._is_restorable(f.store_id);
     IF attached.stores IS NOT NULL THEN
         PERFORM vectorstore._detach(attached.stores, attached.files);
     END IF;

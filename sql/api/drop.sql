@@ -14,11 +14,20 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM vectorstore._fail('25001', 'Rows of dropped stores can be swept only in a READ COMMITTED transaction.');
     END IF;
-    FOR dropped IN SELECT d.store_id FROM vectorstore.dropped_stores d ORDER BY d.dropped_at, d.store_id LOOP
+    FOR dropped IN
+        SELECT d.store_id FROM vectorstore.dropped_stores d
+        -- By its name in JSON, because the column comes by a later step of migration than the table.
+        WHERE coalesce((to_jsonb(d)->>'restorable_until')::timestamptz <= now(), true) ORDER BY d.dropped_at, d.store_id
+    LOOP
         -- A merge that began before the drop still writes rows.
         IF p_rows IS NULL THEN
             PERFORM pg_advisory_xact_lock(vectorstore._merge_lock(dropped));
         ELSIF NOT pg_try_advisory_xact_lock(vectorstore._merge_lock(dropped)) THEN
+            CONTINUE;
+        END IF;
+        -- Who restores a store holds that lock, too.
+        PERFORM FROM vectorstore.dropped_stores d WHERE d.store_id = dropped;
+        IF NOT FOUND THEN
             CONTINUE;
         END IF;
         -- Chunks before the files, and files before the batches, that they refer to.

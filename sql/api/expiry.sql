@@ -85,11 +85,16 @@ BEGIN
     IF done = 0 THEN
         done := vectorstore._sweep_idempotency(20 * p_files);
     END IF;
+    -- Stores whose last day to be restored has passed; no write tells a worker of them.
+    IF done = 0 AND vectorstore._schema_version() >= 10 AND current_setting('transaction_isolation') = 'read committed'
+       AND EXISTS (SELECT FROM vectorstore.dropped_stores d WHERE d.restorable_until <= now()) THEN
+        done := vectorstore._sweep(100 * p_files);
+    END IF;
     RETURN done;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._sweep_expired(integer) IS
-    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, a hundred times as many of their chunks, parts of uploads that ended, or twenty times as many old answers. Returns how many; 0 when nothing is left.';
+    'Marks stores that have expired, or deletes at most so many expired files, files of expired stores, a hundred times as many of their chunks, parts of uploads that ended, or twenty times as many old answers; then rows of stores that can be restored no more. Returns how many; 0 when nothing is left.';
 
 CREATE FUNCTION vectorstore.api_sweep_expired() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

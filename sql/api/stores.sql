@@ -248,21 +248,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_delete_store(text, text) IS
-    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), or restrict, which raises 2BP01 for a store that is not empty.';
+    'Deletes a store (by id or name) with everything in it; uploaded files stay. mode: cascade (default), restrict, which raises 2BP01 for a store that is not empty, or soft: vs_restore_store brings it back within 7 days.';
 
 CREATE FUNCTION vectorstore._delete_store_in_mode(p_store_id bigint, p_mode text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict') THEN
-        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'' and ''restrict''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
+    IF p_mode IS NULL OR p_mode NOT IN ('cascade', 'restrict', 'soft') THEN
+        PERFORM vectorstore._fail('22023', format('Invalid value: ''%s''. Supported values are: ''cascade'', ''restrict'', and ''soft''.', vectorstore._shown(coalesce(p_mode, 'null'))), 'invalid_value', 'mode');
     ELSIF p_mode = 'restrict' THEN
         PERFORM vectorstore._require_empty(p_store_id);
+    ELSIF p_mode = 'soft' THEN
+        IF vectorstore._schema_version() < 10 THEN
+            PERFORM vectorstore._fail('55000', 'Stores cannot be deleted softly before vs_install() has been run.', NULL, 'mode');
+        END IF;
+        PERFORM vectorstore._delete_store_softly(p_store_id);
+        RETURN;
     END IF;
     PERFORM vectorstore._delete_store(p_store_id);
 END
 $$;
-COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store; 2BP01 in the mode restrict when it is not empty.';
+COMMENT ON FUNCTION vectorstore._delete_store_in_mode(bigint, text) IS 'Deletes a store, softly if asked; 2BP01 in the mode restrict when it is not empty.';
 
 CREATE FUNCTION vectorstore._delete_store(p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

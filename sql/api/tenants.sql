@@ -70,6 +70,8 @@ BEGIN
     END LOOP;
     -- Parts of uploads are files.
     DELETE FROM vectorstore.files f WHERE f.tenant_id = number;
+    -- Nobody can restore what was deleted before.
+    UPDATE vectorstore.dropped_stores d SET restorable_until = NULL WHERE d.tenant_id = number;
     DELETE FROM vectorstore.uploads u WHERE u.tenant_id = number;
     DELETE FROM vectorstore.idempotency_keys k WHERE k.tenant_id = number;
     DELETE FROM vectorstore.usage_logs u WHERE u.tenant_id = number;

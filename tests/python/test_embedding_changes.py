@@ -200,7 +200,7 @@ def test_a_store_with_something_in_it_survives_a_restricted_delete(http, client,
     reply = http.delete(f"{target}?mode=restrict")
     check(reply, 409, "vector_store_not_empty", "mode")
     assert reply.headers["x-should-retry"] == "false"
-    check(http.delete(f"{target}?mode=soft"), 400, "invalid_value", "mode")
+    check(http.delete(f"{target}?mode=gently"), 400, "invalid_value", "mode")
     http.ok("DELETE", f"{path}/batch", {"ids": ids})
     assert http.ok("DELETE", f"{target}?mode=restrict")["deleted"] is True
     full = http.ok("POST", "/vector_stores", {"name": "full"})["id"]

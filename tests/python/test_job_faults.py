@@ -172,8 +172,9 @@ def test_a_store_may_expire_while_it_is_written_to(own_database, start_proxy):
             ).id
             writers = Writers(own_database, client, proxy.http, store, files)
             wait_for(lambda: len(writers.done) == 6 or writers.problems)
+            # A little more than a day ago: for a writer whose transaction has begun before this one, too.
             own_database.connection.execute(
-                "UPDATE vectorstore.stores SET last_active_at = now() - interval '1 day' WHERE id = %s", [store]
+                "UPDATE vectorstore.stores SET last_active_at = now() - interval '25 hours' WHERE id = %s", [store]
             )
             # Two at once, beside the proxy's own sweeper.
             with own_database.connect(autocommit=True) as other:

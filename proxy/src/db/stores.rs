@@ -186,7 +186,7 @@ impl Db {
         self.delete_store_in_mode(store, key, "cascade").await
     }
 
-    /// Deletes a vector store; in the mode `restrict` only an empty one.
+    /// Deletes a vector store; in the mode `restrict` only an empty one, in the mode `soft` so that it can be restored.
     pub async fn delete_store_in_mode(&self, store: &StoreId, key: &ApiKey, mode: &str) -> Result<Raw> {
         let body: Body = call!(
             self,
@@ -195,6 +195,18 @@ impl Db {
             &store.text,
             key.credential(),
             mode,
+        )?;
+        Ok(body.into())
+    }
+
+    /// Brings a vector store back.
+    pub async fn restore_store(&self, store: &StoreId, key: &ApiKey) -> Result<Raw> {
+        let body: Body = effect!(
+            self,
+            "SELECT vectorstore.api_restore_vector_store($1, $2, $3)",
+            store.number,
+            &store.text,
+            key.credential(),
         )?;
         Ok(body.into())
     }

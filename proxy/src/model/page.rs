@@ -90,8 +90,8 @@ pub struct FileListQuery {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DeleteQuery {
-    /// `cascade` deletes everything in it, `restrict` only an empty store.
-    #[param(pattern = "^(cascade|restrict)$", default = "cascade")]
+    /// `cascade` deletes everything in it, `restrict` only an empty store; after `soft` it can be restored for 7 days.
+    #[param(pattern = "^(cascade|restrict|soft)$", default = "cascade")]
     pub mode: Option<String>,
 }
 

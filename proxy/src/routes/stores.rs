@@ -136,8 +136,18 @@ pub async fn delete_vector_store(
     store: StoreId,
     query: QueryString,
 ) -> Result<Raw> {
-    let mode = query.choice("mode", &["cascade", "restrict"])?.unwrap_or("cascade");
+    let mode = query.choice("mode", &["cascade", "restrict", "soft"])?.unwrap_or("cascade");
     state.db().delete_store_in_mode(&store, &key, mode).await
+}
+
+/// Bring back a vector store that was deleted with `mode=soft`
+#[utoipa::path(
+    post, path = "/vector_stores/{vector_store_id}/restore", tag = "vector stores",
+    params(("vector_store_id" = String, Path, description = "Id of the vector store")),
+    responses((status = 200, description = "The vector store", body = VectorStore), Failures)
+)]
+pub async fn restore_vector_store(State(state): State<AppState>, key: ApiKey, store: StoreId) -> Result<Raw> {
+    state.db().restore_store(&store, &key).await
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ impl Fixture {
             extract_seconds: 30,
             statement_timeout: 30,
             request_timeout: 600,
+            trusted_proxies: Default::default(),
             drain_seconds: 0,
             ingest_workers: 0,
             ingest_wait: 10,

@@ -20,7 +20,7 @@ SELECT vs_delete_where('chunks', '{"n": 10}', expected_count => 2);
 SELECT vs_delete_where('chunks', '{}');
 SELECT vs_delete_where('chunks', NULL);
 SELECT vs_delete_store('chunks', 'restrict');
-SELECT vs_delete_store('chunks', 'soft');
+SELECT vs_delete_store('chunks', 'gently');
 \set VERBOSITY default
 SELECT vs_delete_where('chunks', '{"n": 10}', dry_run => true), vs_delete_where('chunks', '{"n": 10}', expected_count => 1), vs_delete_where('chunks', '{"n": 10}');
 SELECT vs_delete_where('chunks', '{}', expected_count => 2);
