@@ -172,16 +172,18 @@ def test_a_store_may_expire_while_it_is_written_to(own_database, start_proxy):
             ).id
             writers = Writers(own_database, client, proxy.http, store, files)
             wait_for(lambda: len(writers.done) == 6 or writers.problems)
-            # A little more than a day ago: for a writer whose transaction has begun before this one, too.
-            own_database.connection.execute(
-                "UPDATE vectorstore.stores SET last_active_at = now() - interval '25 hours' WHERE id = %s", [store]
-            )
-            # Two at once, beside the proxy's own sweeper.
-            with own_database.connect(autocommit=True) as other:
-                sweeper = threading.Thread(target=other.execute, args=["SELECT vs_expire()"])
-                sweeper.start()
-                swept += own_database.one("SELECT vs_expire()")
-                sweeper.join()
+            # A writer that was under way keeps it alive once more.
+            while own_database.one("SELECT expired_at IS NULL FROM vectorstore.stores WHERE id = %s", store):
+                # A little more than a day ago: for a writer whose transaction has begun before this one, too.
+                own_database.connection.execute(
+                    "UPDATE vectorstore.stores SET last_active_at = now() - interval '25 hours' WHERE id = %s", [store]
+                )
+                # Two at once, beside the proxy's own sweeper.
+                with own_database.connect(autocommit=True) as other:
+                    sweeper = threading.Thread(target=other.execute, args=["SELECT vs_expire()"])
+                    sweeper.start()
+                    swept += own_database.one("SELECT vs_expire()")
+                    sweeper.join()
             for thread in writers.threads:
                 thread.join(60)
                 assert not thread.is_alive()

@@ -33,6 +33,14 @@ SELECT vs_set_rate_limit(requests_per_minute => 2, dry_run => true);
 SELECT ask('second');
 SELECT rate_limited, would_limit FROM vs_stat_requests WHERE operation = 'list_vector_stores';
 
+-- A key that takes the place of another has its limits.
+SELECT vs_create_api_key('turned', sha256('turned')) AS turned \gset
+SELECT vs_set_rate_limit(:'turned', requests_per_minute => 5);
+SELECT vs_rotate_api_key(:'turned', sha256('turned again'), '0') AS again \gset
+SELECT ask('turned again');
+SELECT vs_delete_api_key(:'turned'), vs_delete_api_key(:'again');
+SELECT count(*) AS limits FROM vectorstore.rate_limits l WHERE NOT EXISTS (SELECT FROM vectorstore.api_keys k WHERE k.key = l.api_key) AND l.api_key <> 0;
+
 -- Parts of a request cost nothing; the whole does.
 SELECT vs_set_rate_limit(:'key', requests_per_minute => 1000);
 SELECT vectorstore.api_list_vector_stores(sha256('limited'), 1, NULL, NULL, NULL) IS NOT NULL AS one WHERE vectorstore.api_uncounted();
