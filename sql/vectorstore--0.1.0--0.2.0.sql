@@ -4188,6 +4188,10 @@ BEGIN
     SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key, origin = coalesce(old.origin, old.key),
         expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
     WHERE k.key = number;
+    -- A new key is no way out of the limits of the old one.
+    INSERT INTO vectorstore.rate_limits (tenant_id, api_key, requests_per_second, requests_burst, requests_per_minute, tokens_per_minute, dry_run)
+    SELECT l.tenant_id, number, l.requests_per_second, l.requests_burst, l.requests_per_minute, l.tokens_per_minute, l.dry_run
+    FROM vectorstore.rate_limits l WHERE l.tenant_id = p_tenant AND l.api_key = old.key;
     UPDATE vectorstore.api_keys k SET expires_at = least(k.expires_at, now() + p_overlap) WHERE k.key = old.key;
     PERFORM vectorstore._audit(p_tenant, 'api_key.rotated', p_id, jsonb_build_object('overlap', p_overlap));
     RETURN number;
@@ -4204,6 +4208,7 @@ BEGIN
     PERFORM vectorstore._require_access(k.role) FROM vectorstore.api_keys k WHERE k.key = number FOR UPDATE;
     -- Noted first: the key may be the caller's own.
     PERFORM vectorstore._audit(p_tenant, 'api_key.deleted', p_id);
+    DELETE FROM vectorstore.rate_limits l WHERE l.tenant_id = p_tenant AND l.api_key = number;
     DELETE FROM vectorstore.api_keys k WHERE k.key = number;
 END
 $$;
@@ -7847,7 +7852,7 @@ BEGIN
         IF member.proname OPERATOR(pg_catalog.~) '^vs_' OR member.proname OPERATOR(pg_catalog.=) ANY ('{_stores,_stat_indexes,_stat_embedding_cache,_tenants,_api_keys,_audit_log,_quotas,_stat_requests,_stat_stores,_stat_keys,_my_rate_limits,_deleted_stores}') THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_admin', member.signature);
             -- What is left concerns all tenants.
-            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire,_stat_embedding_cache}') THEN
+            IF member.proname OPERATOR(pg_catalog.<>) ALL ('{vs_install,vs_sweep,vs_expire,vs_doctor,_stat_embedding_cache}') THEN
                 EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO vectorstore_user', member.signature);
             END IF;
         ELSIF member.proname OPERATOR(pg_catalog.~) '^api_' THEN
