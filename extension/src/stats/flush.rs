@@ -37,12 +37,15 @@ pub extern "C-unwind" fn vectorstore_statistics_main(_argument: pg_sys::Datum) {
             // SAFETY: as every process does it when it is told to.
             unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
         }
-        flush_all(&mut failures);
+        if !flush_all(&mut failures) {
+            return;
+        }
     }
 }
 
-fn flush_all(failures: &mut HashMap<u32, u8>) {
-    let Some(shared) = shared() else { return };
+/// False when the server ends: who has been told is not told again.
+fn flush_all(failures: &mut HashMap<u32, u8>) -> bool {
+    let Some(shared) = shared() else { return true };
     let waiting = shared.waiting();
     if waiting.is_empty() {
         // SAFETY: only reads the clock.
@@ -53,7 +56,7 @@ fn flush_all(failures: &mut HashMap<u32, u8>) {
         shared.connected().store(0, Relaxed);
         let Some(worker) = start(database) else { continue };
         if !wait(&worker) {
-            return;
+            return false;
         }
         if shared.connected().load(Relaxed) == u64::from(database) {
             failures.remove(&database);
@@ -67,6 +70,7 @@ fn flush_all(failures: &mut HashMap<u32, u8>) {
         }
     }
     shared.tidy(&gone);
+    true
 }
 
 /// Waits until a worker has ended; false when the server ends. A process without a database is not told when one does: it has to ask.
