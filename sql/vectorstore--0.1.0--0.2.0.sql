@@ -4098,12 +4098,14 @@ BEGIN
     IF p_settings ? 'allowed_ips' THEN
         wanted.allowed_ips := NULL;
         IF jsonb_typeof(p_settings->'allowed_ips') = 'array' THEN
-            SELECT min(u.address) FILTER (WHERE NOT coalesce(pg_input_is_valid(u.address, 'cidr'), false)) INTO unknown
-            FROM jsonb_array_elements_text(p_settings->'allowed_ips') AS u(address);
-            IF unknown IS NOT NULL THEN
-                PERFORM vectorstore._fail('22023', format('Invalid ''allowed_ips'': ''%s'' is no network such as 10.0.0.0/8.', vectorstore._shown(unknown)), 'invalid_value', 'allowed_ips');
-            END IF;
-            addresses := ARRAY(SELECT u.address::cidr FROM jsonb_array_elements_text(p_settings->'allowed_ips') AS u(address));
+            addresses := '{}';
+            FOR unknown IN SELECT jsonb_array_elements_text(p_settings->'allowed_ips') LOOP
+                BEGIN
+                    addresses := addresses || unknown::cidr;
+                EXCEPTION WHEN invalid_text_representation THEN
+                    PERFORM vectorstore._fail('22023', format('Invalid ''allowed_ips'': ''%s'' is no network such as 10.0.0.0/8.', vectorstore._shown(unknown)), 'invalid_value', 'allowed_ips');
+                END;
+            END LOOP;
             wanted.allowed_ips := addresses;
         END IF;
     END IF;
@@ -4182,11 +4184,13 @@ BEGIN
         PERFORM vectorstore._fail('22023', 'Invalid ''overlap_seconds'': expected from 0 to 2592000 seconds.', 'invalid_value', 'overlap_seconds');
     ELSIF old.revoked_at IS NOT NULL THEN
         PERFORM vectorstore._fail('22023', 'A revoked key cannot be rotated.', 'invalid_value', 'key_id');
+    ELSIF old.expires_at <= now() THEN
+        PERFORM vectorstore._fail('22023', 'An expired key cannot be rotated.', 'invalid_value', 'key_id');
     END IF;
     number := vectorstore._create_key(p_tenant, p_hash, jsonb_build_object('name', old.name, 'role', old.role));
     UPDATE vectorstore.api_keys k
     SET stores = old.stores, allowed_ips = old.allowed_ips, filter = old.filter, rotated_from = old.key, origin = coalesce(old.origin, old.key),
-        expires_at = CASE WHEN old.expires_at > now() THEN old.expires_at END
+        expires_at = old.expires_at
     WHERE k.key = number;
     -- A new key is no way out of the limits of the old one.
     INSERT INTO vectorstore.rate_limits (tenant_id, api_key, requests_per_second, requests_burst, requests_per_minute, tokens_per_minute, dry_run)
@@ -4225,11 +4229,12 @@ BEGIN
     IF p_tenant IS NULL THEN
         RETURN own;
     END IF;
-    number := vectorstore._find_tenant(p_tenant);
+    -- Nobody else learns which tenants there are.
+    number := (SELECT t.tenant_id FROM vectorstore.tenants t WHERE t.id = p_tenant);
     IF number IS DISTINCT FROM own THEN
         PERFORM vectorstore._require_access('operator');
     END IF;
-    RETURN number;
+    RETURN vectorstore._find_tenant(p_tenant);
 END
 $$;
 COMMENT ON FUNCTION vectorstore._admin_tenant(text) IS 'Number of the tenant that a SQL user manages; NULL for the own one. 42501 for whoever does not manage it.';

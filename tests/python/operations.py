@@ -66,6 +66,7 @@ ROWS = {
     "GET /v1/vector_stores/{store}": Row("search"),
     "POST /v1/vector_stores/{store}": Row("write", bodies({"name": "renamed"})),
     "DELETE /v1/vector_stores/{store}": Row("write", queries("?mode=cascade")),
+    # A store that is there needs no restoring; that is no mistake.
     "POST /v1/vector_stores/{store}/restore": Row("write"),
     "POST /v1/vector_stores/{store}/search": Row(
         "search",

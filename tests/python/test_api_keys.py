@@ -150,6 +150,14 @@ def test_a_rotated_key_keeps_what_its_predecessors_made(tenant):
     http.ok("DELETE", f"/files/{file}")
 
 
+def test_a_key_that_has_ended_has_no_successor(tenant, own_database):
+    old, other = tenant.make_key("read"), tenant.make_key("read")
+    tenant.admin.ok("POST", f"/api_keys/{old['id']}/rotate", {"overlap_seconds": 0})
+    check(tenant.admin.post(f"/api_keys/{old['id']}/rotate"), 400, param="key_id")
+    assert own_database.one("SELECT vs_revoke_api_key(%s, %s)", other["id"], tenant.id)
+    check(tenant.admin.post(f"/api_keys/{other['id']}/rotate"), 400, param="key_id")
+
+
 def test_an_answer_with_a_key_is_never_stored(tenant, own_database):
     headers = {"idempotency-key": uuid.uuid4().hex}
     made = tenant.make_key()

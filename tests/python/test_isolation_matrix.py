@@ -170,6 +170,17 @@ def test_a_page_of_somebody_else_is_no_way_in(world):
     assert same(with_page, {}) == same(without, {}) and with_page.status == 404
 
 
+def test_nobody_else_brings_a_deleted_store_back(world):
+    mine = world.mine.admin
+    store = mine.ok("POST", "/vector_stores", {"name": "deleted"})["id"]
+    mine.ok("DELETE", f"/vector_stores/{store}")
+    for http in (world.other.admin, world.narrow):
+        answers = [http.post(f"/vector_stores/{id}/restore") for id in (store, UNKNOWN["store"])]
+        assert same(answers[0], {"store": store}) == same(answers[1], {"store": UNKNOWN["store"]})
+        assert answers[0].status == 404
+    assert mine.get(f"/vector_stores/{store}").status == 404
+
+
 def check_forbidden(http, entry, ids):
     """Whether what it names exists or not."""
     name, _, variant = entry

@@ -7,12 +7,18 @@ import json
 import sys
 
 
+# Left out in schemathesis.toml.
+LEFT_OUT = {"set_quotas", "set_rate_limit"}
+
+
 def main(counts_path, document_path, floor):
     with open(counts_path, encoding="utf-8") as file:
         counts = json.load(file)
     with open(document_path, encoding="utf-8") as file:
         paths = json.load(file)["paths"]
-    operations = sorted(operation["operationId"] for path in paths.values() for operation in path.values())
+    operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
+    assert operations >= LEFT_OUT, "an operation that is left out does not exist"
+    operations = sorted(operations - LEFT_OUT)
     width = max(map(len, operations))
     print(f"{'operation':{width}}   sent  accepted   most frequent refusals of what should be right")
     few = []

@@ -11,12 +11,15 @@ import json
 import os
 import re
 import threading
+import uuid
 
 import requests
 import schemathesis
 
 BASE, KEY = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
 PREFIXES = {"vector_store_id": "vs_", "file_id": "file-", "batch_id": "vsfb_", "upload_id": "upload_", "embedding_id": "emb_"}
+# Ids of tenants are chosen by whoever makes them.
+PREFIXES |= {"key_id": "key_", "tenant_id": ("fuzz-",)}
 # Made-up requests may delete what others use: after so many uses there is a new one.
 USES = 25
 DIMENSIONS = 256
@@ -62,6 +65,18 @@ def new_passage(store):
     return ask("POST", f"/vector_stores/{store}/embeddings", json={"content": "Bees dance."})["id"]
 
 
+def new_key():
+    return ask("POST", "/api_keys", json={"name": "fuzz"})["id"]
+
+
+def tenant_name():
+    return f"fuzz-{uuid.uuid4().hex}"
+
+
+def new_tenant():
+    return ask("POST", "/admin/tenants", json={"id": tenant_name()})["id"]
+
+
 class Things:
     """A store with a file, a batch and a passage, and an upload: used a number of times by one thread."""
 
@@ -72,6 +87,7 @@ class Things:
         self.embedding_id = new_passage(self.vector_store_id)
         self.upload_id, _ = new_upload()
         self.other_file = new_file()
+        self.key_id, self.tenant_id = new_key(), new_tenant()
 
 
 def things():
@@ -109,6 +125,10 @@ def fresh_target(case, operation, have):
         own["embedding_id"] = new_passage(have.vector_store_id)
     elif operation == "cancel_vector_store_file_batch":
         own["batch_id"] = new_batch(have.vector_store_id, have.other_file)
+    elif operation in ("delete_api_key", "rotate_api_key"):
+        own["key_id"] = new_key()
+    elif operation == "delete_tenant":
+        own["tenant_id"] = new_tenant()
     elif operation in ("cancel_upload", "add_upload_part"):
         own["upload_id"], _ = new_upload()
     elif operation == "complete_upload":
@@ -123,6 +143,8 @@ CURSORS = {
     "list_vector_store_files": "file_id",
     "list_vector_store_file_batch_files": "file_id",
     "list_vector_store_embeddings": "embedding_id",
+    "list_api_keys": "key_id",
+    "list_tenants": "tenant_id",
 }
 
 
@@ -134,6 +156,8 @@ def fill_query(case, operation, have, linked):
                 del case.query[name]
             else:
                 case.query[name] = getattr(have, CURSORS[operation])
+    # What is asked for belongs to the caller's own tenant.
+    (case.query or {}).pop("tenant", None)
     for name in [name for name in case.headers or {} if name.lower() == "if-match"]:
         case.headers[name] = "*"
 
@@ -236,6 +260,11 @@ def fill_body(case, operation, have):
                 body["ids"] = [new_passage(case.path_parameters["vector_store_id"])]
         case "search_vector_store":
             search(body)
+        case "create_api_key" | "update_api_key":
+            # Only readers have a filter, and operators no stores.
+            body = {"name": body.get("name"), "role": body.get("role"), "vector_store_ids": None, "filter": None}
+        case "create_tenant":
+            body["id"] = tenant_name()
         case "add_upload_part":
             body = {name: value for name, value in body.items() if name == "data"}
         case "create_file":
@@ -311,12 +340,16 @@ def after_call(ctx, case, response):
         counts = answers[case.operation.definition.raw["operationId"]]
         counts["sent"] += 1
         counts["accepted"] += response.status_code < 300
+        if response.status_code == 200 and case.operation.definition.raw["operationId"] == "create_tenant":
+            PREFIXES["tenant_id"] += (json.loads(response.content)["id"],)
         if response.status_code >= 400 and case.id in completed:
             counts["refused"][reason(response)] += 1
 
 
 # What follows the document and names what exists may be refused all the same, besides what is gone (404) or in use (409):
 REFUSALS = [
+    # Which lengths of rows a range has.
+    r"retrieve_(vector_store_)?stats: 400 invalid_value bucket",
     # A link names an upload that another request has cancelled or completed, or parts that are not its own.
     r"(add_upload_part|cancel_upload|complete_upload): 400 invalid_value (upload_id|part_ids.*|md5)",
     # The object that a cursor names was deleted by another request.
