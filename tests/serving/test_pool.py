@@ -12,13 +12,12 @@ LIST = "api_list_vector_stores"
 
 def test_an_exhausted_pool_says_when_to_come_back(own_database, slow, tmp_path):
     log = tmp_path / "proxy.log"
-    with log.open("w") as output:
-        proxy = Proxy(own_database, output, pool_size=5, ingest_workers=0).start()
-        try:
-            slow(LIST, 5)
-            check(proxy)
-        finally:
-            proxy.stop()
+    proxy = Proxy(own_database, log, pool_size=5, ingest_workers=0).start()
+    try:
+        slow(LIST, 5)
+        check(proxy)
+    finally:
+        proxy.stop()
     complaints = [line for line in log.read_text().splitlines() if "a request failed" in line]
     assert len(complaints) == 1, complaints
 

@@ -22,7 +22,8 @@ def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
     config = folder / "config.json"
     # Without formatters: nobody reads the code.
-    config.write_text(json.dumps({"post_hooks": []}))
+    settings = {"post_hooks": [], "content_type_overrides": {"application/openmetrics-text": "text/plain"}}
+    config.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(DOCUMENT), "--meta", "none"]
     command += ["--config", str(config), "--output-path", str(folder / "vectorstore_client"), "--fail-on-warning"]
     subprocess.run(command, check=True, timeout=120)

@@ -40,7 +40,10 @@ fn acceptable_body(operation: &str) -> (&'static str, &'static str) {
             (json, "{}")
         }
         "post /v1/admin/tenants" => (json, r#"{"id": "x"}"#),
-        "put /v1/admin/tenants/{tenant_id}" | "put /v1/admin/quotas" => (json, "{}"),
+        "put /v1/admin/tenants/{tenant_id}" | "put /v1/admin/quotas" | "put /v1/admin/rate_limits" => {
+            (json, "{}")
+        }
+        "post /v1/vector_stores/{vector_store_id}/restore" => (json, ""),
         "post /v1/embeddings" => (json, r#"{"input": "x", "model": "local"}"#),
         "post /v1/files" => (
             "multipart/form-data; boundary=b",
