@@ -74,7 +74,9 @@ async fn every_operation_needs_a_key() {
                 .replace("{batch_id}", "vsfb_x")
                 .replace("{upload_id}", "upload_x")
                 .replace("{embedding_id}", "emb_x")
-                .replace("{model}", "local");
+                .replace("{model}", "local")
+                .replace("{key_id}", "key_x")
+                .replace("{tenant_id}", "x");
             assert!(!uri.contains('{'), "a path parameter that this test does not know: {path}");
             let (content_type, body) = acceptable_body(&format!("{method} {path}"));
             for (authorization, code) in [
