@@ -55,7 +55,7 @@ bench-scale: ## many stores beside a big one, vectors at a million rows
 bench-quality: ## relevance on judged collections
 	@scripts/bench-peers quality $(ARGS)
 
-bench-stats: ## what statistics cost a search
+bench-stats: ## what statistics cost a search, and quotas a load
 	@scripts/bench-stats
 
 bench-transformer: ## the transformer beside its Python original

@@ -76,3 +76,20 @@ SELECT * FROM vs_verify_stats();
 SELECT vs_set_tenant_quota('default');
 SELECT count(*) FROM vectorstore.tenant_quotas;
 SELECT vs_delete_store('limited');
+-- That a quota was met is kept, though the transaction that met it left nothing: once until there is room again.
+SELECT vs_create_store('met', embedding_model => 'none', dimensions => 2) IS NOT NULL AS created;
+SELECT vs_set_quota('met', max_chunks => 1);
+SELECT pg_temp.fill('met', 1, 1);
+SELECT pg_temp.fill('met', 2, 2);
+SELECT pg_temp.fill('met', 3, 3);
+SELECT vs_stat_flush() >= 0 AS flushed;
+SELECT name, exceeded_at IS NOT NULL AS exceeded, refused FROM vs_quotas;
+SELECT vs_delete('met', 'c1');
+SELECT name, exceeded_at IS NOT NULL AS exceeded, refused FROM vs_quotas;
+SELECT pg_temp.fill('met', 2, 2);
+SELECT pg_temp.fill('met', 3, 3);
+SELECT vs_stat_flush() >= 0 AS flushed;
+SELECT resource, refused, resolved_at IS NULL AS open FROM vectorstore.quota_events JOIN vectorstore.stores USING (store_id) WHERE name = 'met' ORDER BY event_id;
+-- It is no request.
+SELECT count(*) FROM vs_stat_requests WHERE operation LIKE 'quota%';
+SELECT vs_delete_store('met');
