@@ -119,6 +119,33 @@ def test_a_store_is_never_over_its_quota(database, database_url, sql_store, writ
     assert database.execute("SELECT vs_delete(%s, %s::text[])", [store, rows.fetchone()[0]]).fetchone()[0] > 0
 
 
+def test_a_quota_over_http(http, client, store, make_file):
+    limits = {"vector_store_id": store.id, "max_chunks": 2}
+    [quota] = [q for q in http.ok("PUT", "/admin/quotas", limits)["data"] if q["vector_store_id"] == store.id]
+    assert (quota["resource"], quota["used"], quota["quota"], quota["exceeded_at"]) == ("chunks", 0, 2, None)
+    rows = f"/vector_stores/{store.id}/embeddings"
+    first = http.ok("POST", rows, {"content": "the first text"})["id"]
+    http.ok("POST", rows, {"content": "the second text"})
+    refused = http.post(rows, {"content": "one too many"})
+    error = refused.error(429)
+    assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+    assert error["message"] == "You exceeded your quota: the vector store may hold at most 2 chunks."
+    # Waiting does not help: the official clients do not try again.
+    assert refused.headers["x-should-retry"] == "false" and "retry-after" not in refused.headers
+    # All of a batch or nothing of it.
+    http.delete(f"{rows}/{first}")
+    assert http.post(f"{rows}/batch", {"embeddings": [{"content": "a text"}, {"content": "another"}]}).status == 429
+    assert http.ok("GET", rows)["data"][0]["content"] == "the second text"
+    # A file that does not fit fails, and says why.
+    file = make_file("long.txt", "A sentence about nothing in particular. " * 2_000)
+    attached = client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id)
+    assert attached.status == "failed" and "quota" in attached.last_error.message
+    assert len(http.ok("GET", rows)["data"]) == 1
+    http.ok("PUT", "/admin/quotas", {"vector_store_id": store.id})
+    attached = client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id)
+    assert attached.status == "completed"
+
+
 TENANT_OVER = """
     SELECT q.chunks, n.rows FROM vectorstore.tenant_quotas q
     CROSS JOIN LATERAL (SELECT count(*) AS rows FROM vectorstore.embeddings e WHERE e.tenant_id = q.tenant_id
