@@ -23,8 +23,8 @@ load_corpus() {
     if [ -e "$stamp" ]; then return; fi
     rm -rf "$dir"
     mkdir -p "$dir"
-    # The product's own documentation: text that a first question can be asked about.
-    (cd "$ROOT" && find docs -name '*.md' -exec cp --parents -t "$dir" {} + && cp README.md "$dir")
+    # The product's own documentation: text that a first question can be asked about; not the figures of benchmarks.
+    (cd "$ROOT" && find docs -name '*.md' ! -name 'bench-*' -exec cp --parents -t "$dir" {} + && cp README.md "$dir")
   fi
   state=$(find "$dir" -type f \( -name '*.md' -o -name '*.txt' \) -printf '%P %s %T@\n' | LC_ALL=C sort | sha256sum)
   if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$state" ]; then

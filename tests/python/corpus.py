@@ -41,7 +41,7 @@ def paragraphs(repository):
 
 
 def documentation_folder(repository, folder):
-    """A copy of what `make run` loads on its first run: docs/ and the README."""
-    shutil.copytree(repository / "docs", folder / "docs")
+    """A copy of what `make run` loads on its first run: docs/ without the figures of benchmarks, and the README."""
+    shutil.copytree(repository / "docs", folder / "docs", ignore=shutil.ignore_patterns("bench-*"))
     shutil.copy(repository / "README.md", folder)
     return folder
