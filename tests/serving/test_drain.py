@@ -48,7 +48,7 @@ def test_a_stop_loses_no_request(own_database, start_proxy, slow):
     assert proxy.process.wait(30) == 0
     print(f"{len(late)} requests came late; exit after {time.monotonic() - begin:.1f} s")
     # PostgreSQL notices a little later.
-    wait_until(lambda: not sessions(own_database, ROLE))
+    wait_until(lambda: not sessions(own_database, ROLE), 10, "sessions of the stopped proxy end")
 
 
 def test_another_process_takes_over_without_an_error(own_database, start_proxy):
