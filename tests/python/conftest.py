@@ -19,6 +19,7 @@ import reference
 from http_client import Http
 from proxies import Database, Proxy
 
+pytest_plugins = ["provider_proxy"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
