@@ -3,7 +3,7 @@
 import time
 
 import provider as scripted
-from provider_proxy import embed, fill, fresh, hits
+from provider_proxy import ROLE, embed, fill, fresh, hits
 
 
 def test_equal_texts_are_asked_for_once(other, provider, database):
