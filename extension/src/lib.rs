@@ -18,6 +18,7 @@ mod gucs;
 mod id;
 mod jsonb;
 mod language;
+mod lexemes;
 mod limits;
 mod model;
 mod pack;

@@ -3,6 +3,7 @@
 use crate::catalog::{self, StoreRow};
 use crate::datum::RawDatum;
 use crate::error::Error;
+use crate::lexemes::{configuration_oid, to_tsvector};
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pgrx_sql_entity_graph::metadata::{
@@ -10,11 +11,10 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
-use pgrx::{FromDatum, IntoDatum, direct_function_call_as_datum, pg_sys};
+use pgrx::{FromDatum, pg_sys};
 use std::cell::RefCell;
-use std::ffi::CString;
 use std::rc::Rc;
-use vectorstore_core::language::{AUTO, bigrams, configuration, has_bigrams};
+use vectorstore_core::language::{AUTO, bigrams, has_bigrams};
 use vectorstore_core::tsvector::TsVector;
 
 /// A `tsvector` argument; lives as long as the call.
@@ -82,33 +82,15 @@ pub fn readings<T>(store: &StoreRow, text: &str, read: impl Fn(TsVector) -> Opti
     codes.iter().filter_map(reading).collect()
 }
 
-/// Lexemes of a text in the language with this code: what `document_tsv` gives, without an executor.
+/// Lexemes of a text in the language with this code: what `document_tsv` gives, asked for anew each time. What queries say
+/// is not worth remembering.
 fn document(code: i16, text: &str) -> pg_sys::Datum {
-    /// `pg_ts_config.oid`.
-    const OID_COLUMN: i16 = 1;
-    let cut;
-    let text = if has_bigrams(code) {
-        cut = bigrams(text);
-        &cut
+    let configuration = configuration_oid(code);
+    if has_bigrams(code) {
+        to_tsvector(configuration, &bigrams(text))
     } else {
-        text
-    };
-    let name = CString::new(configuration(code)).expect("names have no NUL");
-    // SAFETY: name and schema are the keys of this cache; `to_tsvector` takes the configuration's Oid, which the
-    // cache gave, and a text.
-    let lexemes = unsafe {
-        let configuration = pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::TSCONFIGNAMENSP as i32,
-            OID_COLUMN,
-            name.as_ptr().into(),
-            pg_sys::Oid::from(pg_sys::PG_CATALOG_NAMESPACE).into(),
-            pg_sys::Datum::null(),
-            pg_sys::Datum::null(),
-        );
-        let arguments = [configuration.into_datum(), text.into_datum()];
-        direct_function_call_as_datum(pg_sys::to_tsvector_byid, &arguments)
-    };
-    lexemes.expect("to_tsvector never gives NULL")
+        to_tsvector(configuration, text)
+    }
 }
 
 fn query_datum(store: &StoreRow, text: &str) -> Result<pg_sys::Datum, Error> {

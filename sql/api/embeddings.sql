@@ -78,8 +78,9 @@ COMMENT ON FUNCTION vectorstore._embed_content(text) IS 'Embeds a text for stora
 CREATE FUNCTION vectorstore._upsert(
     p_store_id bigint, contents text[], ids text[], embeddings @extschema:vector@.vector[], metadata jsonb[]
 ) RETURNS text[]
-    -- Words of more than 2,047 bytes are left out of the keyword index; a notice for each helps nobody.
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+    -- Words of more than 2,047 bytes are left out of the keyword index; a notice for each helps nobody. The rows of a call
+    -- pass through a sort and a transition table, and should not go through files for that.
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning SET work_mem = '64MB'
 AS $$
 DECLARE
     store record;

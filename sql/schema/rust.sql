@@ -64,6 +64,9 @@ COMMENT ON FUNCTION vectorstore._language_number(text) IS 'Code of a language by
 COMMENT ON FUNCTION vectorstore._language_names() IS 'Names of all languages, by code.';
 COMMENT ON FUNCTION vectorstore._detect_language(text, smallint) IS 'Code of the language that a text is written in; the fallback when that is not certain or not one of ours.';
 COMMENT ON FUNCTION vectorstore._bigrams(text) IS 'The text with runs of Chinese, Japanese and Korean characters cut into single characters and pairs; other scripts unchanged.';
+CREATE FUNCTION vectorstore._document_lexemes(language smallint, content text) RETURNS tsvector
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'document_lexemes_wrapper';
+COMMENT ON FUNCTION vectorstore._document_lexemes(smallint, text) IS 'Lexemes of a text in the language with this code, as to_tsvector() gives them for its configuration; Chinese, Japanese and Korean are cut into _bigrams() first.';
 CREATE FUNCTION vectorstore._query_lexemes(store_id bigint, query text) RETURNS tsvector
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'query_lexemes_wrapper';
 COMMENT ON FUNCTION vectorstore._query_lexemes(bigint, text) IS 'Lexemes that a query looks for in a store: what document_tsv() makes of it. Of a store that detects languages they are those of all its languages, and their positions are not the order of the words.';

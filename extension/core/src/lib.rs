@@ -9,6 +9,7 @@ pub mod filter;
 pub mod fusion;
 pub mod id;
 pub mod language;
+pub mod lexemes;
 pub mod model;
 pub mod operation;
 pub mod query;

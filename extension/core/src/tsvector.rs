@@ -98,6 +98,54 @@ impl<'a> TsVector<'a> {
     }
 }
 
+/// A word of a text and its place, in the order in which a `tsvector` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lexeme<'a> {
+    /// Its first eight bytes as a number: it decides most comparisons.
+    prefix: u64,
+    word: &'a [u8],
+    position: u16,
+}
+
+impl<'a> Lexeme<'a> {
+    /// This word at this position, from 1 on.
+    pub fn new(word: &'a [u8], position: u16) -> Self {
+        let mut first = [0; 8];
+        let known = word.len().min(8);
+        first[..known].copy_from_slice(&word[..known]);
+        Self { prefix: u64::from_be_bytes(first), word, position }
+    }
+}
+
+/// Writes words with their positions, in any order, as the bytes behind the varlena header of a `tsvector`. As
+/// `to_tsvector` does, it keeps the first 255 positions of a lexeme.
+pub fn write(mut words: Vec<Lexeme>) -> Vec<u8> {
+    /// `MAXNUMPOS - 1`.
+    const POSITIONS: usize = 255;
+    words.sort_unstable();
+    words.dedup();
+    let lexemes = || words.chunk_by(|one, other| one.prefix == other.prefix && one.word == other.word);
+    let count = lexemes().count();
+    let mut bytes = Vec::with_capacity(4 + 4 * count + 12 * words.len());
+    bytes.extend((count as i32).to_le_bytes());
+    bytes.resize(4 + 4 * count, 0);
+    let begin = bytes.len();
+    for (index, same) in lexemes().enumerate() {
+        let word = same[0].word;
+        let entry = ((bytes.len() - begin) as u32) << 12 | (word.len() as u32) << 1 | 1;
+        bytes[4 + 4 * index..8 + 4 * index].copy_from_slice(&entry.to_le_bytes());
+        bytes.extend(word);
+        if (bytes.len() - begin) % 2 == 1 {
+            bytes.push(0);
+        }
+        let kept = &same[..same.len().min(POSITIONS)];
+        bytes.extend((kept.len() as u16).to_le_bytes());
+        kept.iter().for_each(|lexeme| bytes.extend(lexeme.position.to_le_bytes()));
+        // The next lexeme begins where this one ends, which is even.
+    }
+    bytes
+}
+
 /// Builds the bytes of a `tsvector`; tests of this crate use it in place of a server.
 #[cfg(test)]
 pub(crate) fn build(words: &[(&str, u16)]) -> Vec<u8> {
@@ -145,6 +193,17 @@ mod tests {
         assert_eq!(doc.count_from(0, b"stores").0, 0);
         let (count, next) = doc.count_from(0, b"a");
         assert_eq!((count, doc.count_from(next, b"vector").0), (1, 3));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let many = (1..=300).map(|position| ("often", position));
+        let words = [("two", 9), ("a", 4), ("two", 2), ("two", 9)].into_iter().chain(many);
+        let bytes = write(words.map(|(word, position)| Lexeme::new(word.as_bytes(), position)).collect());
+        let doc = TsVector::new(&bytes);
+        assert_eq!(doc.iter().collect::<Vec<_>>(), [(&b"a"[..], 1), (b"often", 255), (b"two", 2)]);
+        assert_eq!(doc.positions(2).collect::<Vec<_>>(), [2, 9]);
+        assert_eq!(write(Vec::new()), 0i32.to_le_bytes());
     }
 
     #[test]
