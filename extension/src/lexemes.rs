@@ -41,12 +41,9 @@ fn document(language: i16, text: &str) -> pg_sys::Datum {
     let ask = |unit: &str| {
         if is_word(unit) { stem(configuration, unit) } else { None }.or_else(|| parse(configuration, unit))
     };
-    let bytes =
-        units(text).and_then(|units| KNOWN.with_borrow_mut(|known| known.document(language, units, ask)));
-    match bytes {
-        Some(bytes) => varlena(&bytes),
-        None => to_tsvector(configuration, text),
-    }
+    let known = units(text)
+        .and_then(|units| KNOWN.with_borrow_mut(|known| known.document(language, units, ask).map(varlena)));
+    known.unwrap_or_else(|| to_tsvector(configuration, text))
 }
 
 /// Oid of the text search configuration of a language.

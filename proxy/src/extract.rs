@@ -80,7 +80,7 @@ fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Error::bad_body(format!("We could not parse the JSON body of your request: {error}."))
     })?;
-    if let Some(path) = fields::find_nul(&value, "") {
+    if let Some(path) = fields::find_nul(&value) {
         let message = format!("Invalid '{path}': strings may not contain the character U+0000.");
         return Err(Error::invalid("invalid_value", path, message));
     }

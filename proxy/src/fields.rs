@@ -292,18 +292,20 @@ pub fn type_name(value: &Value) -> &'static str {
 }
 
 /// Path of the first string, key or value, that holds the character NUL: Postgres cannot store it.
-pub fn find_nul(value: &Value, path: &str) -> Option<String> {
-    match value {
-        Value::String(text) => text.contains('\0').then(|| path.to_owned()),
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(at, item)| find_nul(item, &format!("{path}[{at}]")))
+pub fn find_nul(value: &Value) -> Option<String> {
+    /// The path from here on; it is put together on the way back, because most bodies have none to tell.
+    fn below(value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => text.contains('\0').then(String::new),
+            Value::Array(items) => {
+                items.iter().enumerate().find_map(|(at, item)| Some(format!("[{at}]{}", below(item)?)))
+            }
+            Value::Object(map) if map.keys().any(|key| key.contains('\0')) => Some(String::new()),
+            Value::Object(map) => map.iter().find_map(|(key, item)| Some(format!(".{key}{}", below(item)?))),
+            _ => None,
         }
-        Value::Object(map) => map.iter().find_map(|(key, item)| {
-            let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            if key.contains('\0') { Some(path.to_owned()) } else { find_nul(item, &inner) }
-        }),
-        _ => None,
     }
+    below(value).map(|path| path.trim_start_matches('.').to_owned())
 }
 
 #[cfg(test)]

@@ -5,17 +5,17 @@
 //! text are those of its *units*, the pieces between white space. So what a unit means is asked once and kept, and the
 //! result is that of `to_tsvector`, byte for byte.
 
-use crate::tsvector::{self, Lexeme, TsVector};
+use crate::tsvector::{self, TsVector, Word};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::fmt::Write;
 
 /// Longest unit that is looked at by itself, in bytes. No lexeme of it can occur so often that positions are left out.
 const LONGEST: usize = 200;
 /// Units that a generation keeps; about 2 MB. In natural language nine of ten are found.
 const KEPT: usize = 16_384;
-/// Highest position in a `tsvector`; all words behind it stand there.
-const LAST_POSITION: usize = 16_383;
+/// Longest text that is read by units, in bytes.
+const LONGEST_TEXT: usize = 65_536;
 /// What [`Unit::question`] puts behind a unit: never a stop word, and one lexeme in every language.
 const END: &[u8] = b"0";
 
@@ -30,10 +30,7 @@ pub struct Unit {
 /// The units of a text, or `None` when the text must be read as a whole.
 pub fn units(text: &str) -> Option<impl Iterator<Item = &str>> {
     // Only at the very beginning can a path begin with these, and only at the very end is this one.
-    if text.starts_with(['.', '~'])
-        || text.ends_with("..")
-        || text.contains('<')
-        || text.len() > LAST_POSITION
+    if text.starts_with(['.', '~']) || text.ends_with("..") || text.contains('<') || text.len() > LONGEST_TEXT
     {
         return None;
     }
@@ -84,49 +81,82 @@ impl Unit {
 /// Units that were asked for lately: two generations, of which the older one is forgotten when the younger one is full.
 #[derive(Debug, Default)]
 pub struct Known {
-    young: HashMap<Box<str>, Rc<Unit>, RandomState>,
-    old: HashMap<Box<str>, Rc<Unit>, RandomState>,
+    young: Generation,
+    old: Generation,
+    // Room for one document, kept from one to the next.
+    key: String,
+    words: Vec<Word>,
+    bytes: Vec<u8>,
+}
+
+/// Units, by language and text, and the words that they mean.
+#[derive(Debug, Default)]
+struct Generation {
+    units: HashMap<Box<str>, Meaning, RandomState>,
+    words: Vec<Word>,
+    text: Vec<u8>,
+}
+
+/// Which words of its generation a unit means, and how many positions it takes.
+#[derive(Clone, Copy, Debug)]
+struct Meaning {
+    first: u32,
+    end: u32,
+    positions: u16,
 }
 
 impl Known {
     /// The bytes, behind the varlena header, of the `tsvector` of these units in a language. `ask` tells what a unit means
-    /// that is not known; `None` when it cannot.
+    /// that is not known. `None` when it cannot, and for too many words.
     pub fn document<'t>(
         &mut self,
         language: i16,
         units: impl Iterator<Item = &'t str>,
         mut ask: impl FnMut(&str) -> Option<Unit>,
-    ) -> Option<Vec<u8>> {
-        let mut key = format!("{language} ");
-        let prefix = key.len();
-        let mut read = Vec::with_capacity(64);
-        for unit in units {
-            key.truncate(prefix);
-            key.push_str(unit);
-            read.push(match self.young.get(&*key) {
-                Some(known) => Rc::clone(known),
-                None => self.learn(&key, || ask(unit))?,
-            });
-        }
-        let (mut words, mut position) = (Vec::with_capacity(read.len()), 0u16);
-        for unit in &read {
-            let place = |at: u16| position.saturating_add(at);
-            words.extend(unit.words.iter().map(|(at, word)| Lexeme::new(word, place(*at))));
-            position = position.checked_add(unit.positions)?;
-        }
-        (usize::from(position) < LAST_POSITION).then(|| tsvector::write(words))
-    }
-
-    fn learn(&mut self, key: &str, ask: impl FnOnce() -> Option<Unit>) -> Option<Rc<Unit>> {
-        let unit = match self.old.get(key) {
-            Some(known) => Rc::clone(known),
-            None => Rc::new(ask()?),
-        };
-        if self.young.len() >= KEPT {
+    ) -> Option<&[u8]> {
+        if self.young.units.len() >= KEPT {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key.into(), Rc::clone(&unit));
-        Some(unit)
+        self.words.clear();
+        self.key.clear();
+        write!(self.key, "{language} ").ok()?;
+        let prefix = self.key.len();
+        let mut position = 0u16;
+        for unit in units {
+            self.key.truncate(prefix);
+            self.key.push_str(unit);
+            let meaning = match self.young.units.get(&*self.key) {
+                Some(known) => *known,
+                None => match self.old.unit(&self.key) {
+                    Some(known) => self.young.learn(&self.key, &known),
+                    None => self.young.learn(&self.key, &ask(unit)?),
+                },
+            };
+            for word in &self.young.words[meaning.first as usize..meaning.end as usize] {
+                self.words.push(word.later(position)?);
+            }
+            position = position.checked_add(meaning.positions)?;
+        }
+        tsvector::write(&mut self.words, &self.young.text, &mut self.bytes);
+        Some(&self.bytes)
+    }
+}
+
+impl Generation {
+    fn learn(&mut self, key: &str, unit: &Unit) -> Meaning {
+        let first = self.words.len() as u32;
+        let words = unit.words.iter().map(|(at, lexeme)| Word::add(&mut self.text, lexeme, *at));
+        self.words.extend(words);
+        let meaning = Meaning { first, end: self.words.len() as u32, positions: unit.positions };
+        self.units.insert(key.into(), meaning);
+        meaning
+    }
+
+    fn unit(&self, key: &str) -> Option<Unit> {
+        let meaning = self.units.get(key)?;
+        let words = &self.words[meaning.first as usize..meaning.end as usize];
+        let words = words.iter().map(|word| (word.position(), word.lexeme(&self.text).into()));
+        Some(Unit { positions: meaning.positions, words: words.collect() })
     }
 }
 
@@ -140,7 +170,7 @@ mod tests {
         assert_eq!(read(" a  (b)\tc-d,\n\"e.\" "), Some(vec!["a", "b", "c-d,", "e"]));
         assert_eq!(read(""), Some(vec![]));
         assert_eq!(read("( a.. a.)"), Some(vec!["(", "a..", "a"]));
-        for whole in ["./path", "~/path", "a <b c>", &"x".repeat(LONGEST + 1), &"x ".repeat(LAST_POSITION)] {
+        for whole in ["./path", "~/path", "a <b c>", &"x".repeat(LONGEST + 1), &"x ".repeat(LONGEST_TEXT)] {
             assert_eq!(read(whole), None, "{whole}");
         }
     }
@@ -161,7 +191,7 @@ mod tests {
                 words.iter().zip(1..).map(|(word, place)| (place, word.as_bytes().into())).collect();
             Some(Unit { positions: words.len().max(1) as u16, words })
         };
-        let bytes = known.document(1, ["b", "of", "a-b", "b"].into_iter(), &mut ask).unwrap();
+        let bytes = known.document(1, ["b", "of", "a-b", "b"].into_iter(), &mut ask).unwrap().to_vec();
         let document = TsVector::new(&bytes);
         let positions = |word: &[u8]| {
             document.find(word).map(|index| document.positions(index).collect::<Vec<_>>()).unwrap_or_default()
@@ -190,6 +220,7 @@ mod tests {
             }
         }
         assert_eq!(asked, 1);
-        assert!(known.young.len() <= KEPT && known.old.len() <= KEPT);
+        assert!(known.young.units.len() <= KEPT + 2 && known.old.units.len() <= KEPT + 2);
+        assert_eq!(known.document(1, ["often"].into_iter().cycle().take(16_383), |_| None), None);
     }
 }

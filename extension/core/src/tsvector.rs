@@ -5,6 +5,8 @@
 //! a lexeme's positions follow it on the next even offset as `u16 count` and `count` times `u16`.
 //! Every read is checked: a damaged value gives fewer lexemes or counts, never a read outside the slice.
 
+use std::cmp::Ordering;
+
 /// A borrowed `tsvector`.
 #[derive(Clone, Copy, Debug)]
 pub struct TsVector<'a> {
@@ -84,8 +86,8 @@ impl<'a> TsVector<'a> {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.get(middle).map(|(found, count)| (found.cmp(word), count)) {
-                Some((std::cmp::Ordering::Equal, count)) => return (count, middle + 1),
-                Some((std::cmp::Ordering::Less, _)) => low = middle + 1,
+                Some((Ordering::Equal, count)) => return (count, middle + 1),
+                Some((Ordering::Less, _)) => low = middle + 1,
                 _ => high = middle,
             }
         }
@@ -98,52 +100,76 @@ impl<'a> TsVector<'a> {
     }
 }
 
-/// A word of a text and its place, in the order in which a `tsvector` has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lexeme<'a> {
-    /// Its first eight bytes as a number: it decides most comparisons.
+/// A word at its place in a document, to be written into a `tsvector`.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Its first eight bytes as a number, which decide most comparisons.
     prefix: u64,
-    word: &'a [u8],
+    start: u32,
+    len: u16,
+    /// From 1 on.
     position: u16,
 }
 
-impl<'a> Lexeme<'a> {
-    /// This word at this position, from 1 on.
-    pub fn new(word: &'a [u8], position: u16) -> Self {
+impl Word {
+    /// Adds a lexeme of at most 2,047 bytes, at this position, to the text that words are parts of.
+    pub fn add(text: &mut Vec<u8>, lexeme: &[u8], position: u16) -> Self {
         let mut first = [0; 8];
-        let known = word.len().min(8);
-        first[..known].copy_from_slice(&word[..known]);
-        Self { prefix: u64::from_be_bytes(first), word, position }
+        let known = lexeme.len().min(8);
+        first[..known].copy_from_slice(&lexeme[..known]);
+        let start = text.len() as u32;
+        text.extend(lexeme);
+        Self { prefix: u64::from_be_bytes(first), start, len: lexeme.len() as u16, position }
+    }
+
+    /// The same word so many positions later; `None` behind the last position.
+    pub fn later(self, positions: u16) -> Option<Self> {
+        /// `MAXENTRYPOS - 1`, where `to_tsvector` puts all that follows.
+        const LAST: u16 = 16_383;
+        let position = self.position.checked_add(positions).filter(|&position| position < LAST)?;
+        Some(Self { position, ..self })
+    }
+
+    /// Its position.
+    pub fn position(self) -> u16 {
+        self.position
+    }
+
+    /// Its lexeme.
+    pub fn lexeme(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..self.start as usize + usize::from(self.len)]
+    }
+
+    fn order(self, other: Self, text: &[u8]) -> Ordering {
+        self.prefix.cmp(&other.prefix).then_with(|| self.lexeme(text).cmp(other.lexeme(text)))
     }
 }
 
-/// Writes words with their positions, in any order, as the bytes behind the varlena header of a `tsvector`. As
-/// `to_tsvector` does, it keeps the first 255 positions of a lexeme.
-pub fn write(mut words: Vec<Lexeme>) -> Vec<u8> {
+/// Writes words, parts of `text`, in any order, as the bytes behind the varlena header of a `tsvector`. As `to_tsvector`
+/// does, it keeps the first 255 positions of a lexeme.
+pub fn write(words: &mut [Word], text: &[u8], bytes: &mut Vec<u8>) {
     /// `MAXNUMPOS - 1`.
     const POSITIONS: usize = 255;
-    words.sort_unstable();
-    words.dedup();
-    let lexemes = || words.chunk_by(|one, other| one.prefix == other.prefix && one.word == other.word);
+    words.sort_unstable_by(|one, other| one.order(*other, text).then(one.position.cmp(&other.position)));
+    let lexemes = || words.chunk_by(|one, other| one.order(*other, text).is_eq());
     let count = lexemes().count();
-    let mut bytes = Vec::with_capacity(4 + 4 * count + 12 * words.len());
+    bytes.clear();
     bytes.extend((count as i32).to_le_bytes());
     bytes.resize(4 + 4 * count, 0);
     let begin = bytes.len();
     for (index, same) in lexemes().enumerate() {
-        let word = same[0].word;
-        let entry = ((bytes.len() - begin) as u32) << 12 | (word.len() as u32) << 1 | 1;
+        let lexeme = same[0].lexeme(text);
+        // The positions end on an even offset, where the next lexeme begins.
+        let entry = ((bytes.len() - begin) as u32) << 12 | (lexeme.len() as u32) << 1 | 1;
         bytes[4 + 4 * index..8 + 4 * index].copy_from_slice(&entry.to_le_bytes());
-        bytes.extend(word);
-        if (bytes.len() - begin) % 2 == 1 {
+        bytes.extend(lexeme);
+        if lexeme.len() % 2 == 1 {
             bytes.push(0);
         }
         let kept = &same[..same.len().min(POSITIONS)];
         bytes.extend((kept.len() as u16).to_le_bytes());
-        kept.iter().for_each(|lexeme| bytes.extend(lexeme.position.to_le_bytes()));
-        // The next lexeme begins where this one ends, which is even.
+        kept.iter().for_each(|word| bytes.extend(word.position.to_le_bytes()));
     }
-    bytes
 }
 
 /// Builds the bytes of a `tsvector`; tests of this crate use it in place of a server.
@@ -198,12 +224,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let many = (1..=300).map(|position| ("often", position));
-        let words = [("two", 9), ("a", 4), ("two", 2), ("two", 9)].into_iter().chain(many);
-        let bytes = write(words.map(|(word, position)| Lexeme::new(word.as_bytes(), position)).collect());
+        let words = [("two", 9), ("a", 4), ("two", 2), ("longer than eight", 1), ("longer than nine", 8)];
+        let (mut text, mut bytes) = (Vec::new(), vec![1]);
+        let words = words.into_iter().chain(many);
+        let mut words: Vec<_> =
+            words.map(|(word, position)| Word::add(&mut text, word.as_bytes(), position)).collect();
+        write(&mut words, &text, &mut bytes);
         let doc = TsVector::new(&bytes);
-        assert_eq!(doc.iter().collect::<Vec<_>>(), [(&b"a"[..], 1), (b"often", 255), (b"two", 2)]);
-        assert_eq!(doc.positions(2).collect::<Vec<_>>(), [2, 9]);
-        assert_eq!(write(Vec::new()), 0i32.to_le_bytes());
+        let found: Vec<_> = doc.iter().map(|(word, count)| (str::from_utf8(word).unwrap(), count)).collect();
+        assert_eq!(
+            found,
+            [("a", 1), ("longer than eight", 1), ("longer than nine", 1), ("often", 255), ("two", 2)]
+        );
+        assert_eq!(doc.positions(4).collect::<Vec<_>>(), [2, 9]);
+        write(&mut [], &text, &mut bytes);
+        assert_eq!(bytes, 0i32.to_le_bytes());
     }
 
     #[test]
