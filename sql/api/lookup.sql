@@ -83,17 +83,15 @@ $$;
 COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
     'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
 
--- What a key with a mandatory filter reads.
+-- What a key with a mandatory filter reads. It stands beside the filter of the search and not around it, so that the one
+-- may be as big as the other, and errors are about what the client wrote.
 CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     mandatory jsonb := vectorstore._mandatory_filter();
-    filter jsonb := nullif(p_options->'filter', 'null');
 BEGIN
-    RETURN CASE WHEN mandatory IS NULL THEN p_options
-                WHEN filter IS NULL THEN coalesce(p_options, '{}') || jsonb_build_object('filter', mandatory)
-                ELSE p_options || jsonb_build_object('filter', jsonb_build_object('type', 'and', 'filters', jsonb_build_array(mandatory, filter))) END;
+    RETURN CASE WHEN mandatory IS NULL THEN p_options ELSE coalesce(p_options, '{}') || jsonb_build_object('mandatory', mandatory) END;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._restricted(jsonb) IS 'Options of a search with the caller''s mandatory filter added.';
