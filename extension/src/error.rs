@@ -1,7 +1,7 @@
 //! Errors of this library: SQLSTATE, message for the user, and a DETAIL that programs read.
 //!
-//! The DETAIL is a JSON object with `code` and `param`; the proxy shows a database error to its clients only
-//! when it carries one, because then the text was written for them.
+//! The DETAIL is a JSON object with `code` and `param`, and with `rate` when rate limits hold for the caller; the proxy
+//! shows a database error to its clients only when it carries one, because then the text was written for them.
 
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -80,8 +80,11 @@ impl From<Error> for ErrorReport {
     #[track_caller]
     fn from(error: Error) -> Self {
         let report = |sqlstate, message: String, code: Option<&str>, param: Option<&str>| {
-            let detail = serde_json::json!({ "code": code, "param": param }).to_string();
-            ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail)
+            let mut detail = serde_json::json!({ "code": code, "param": param });
+            if let Some(rate) = crate::limits::state() {
+                detail["rate"] = rate;
+            }
+            ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail.to_string())
         };
         let no_model = || {
             report(

@@ -2,6 +2,7 @@
 //! proxies. What may flow is a row of `rate_limits`: the key's own, else its tenant's, else that of all.
 
 use crate::error::Error;
+use crate::gucs;
 use crate::stats::{self, BucketKey, Counter, Shared};
 use crate::table::{Slot, Table};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -34,6 +35,11 @@ thread_local! {
 /// Forgets the buckets of the call before.
 pub fn forget() {
     STATE.set(None);
+}
+
+/// Where the buckets of the call in progress stand, for the DETAIL of its error; `None` when nothing limits it.
+pub fn state() -> Option<Value> {
+    STATE.with_borrow(Clone::clone)
 }
 
 fn limits_of(tenant: i64, key: i64) -> Option<Limits> {
@@ -132,6 +138,9 @@ fn charge(
                     return Ok(());
                 }
                 stats::add(Counter::Limited, 1);
+                if gucs::track() {
+                    stats::count_ever(shared, if scope == 2 { "limit.tokens" } else { "limit.requests" }, 1);
+                }
                 show(&mut state, kind, &limit, refusal.level);
                 return Err(refused(kind, &limit, cost, refusal, &state));
             }
@@ -179,6 +188,12 @@ fn refused(kind: &str, limit: &Limit, cost: u64, refusal: Refusal, state: &Value
 #[pg_extern(sql = false, volatile)]
 fn rate_state() -> Option<JsonB> {
     STATE.take().map(JsonB)
+}
+
+/// The same, left where it is.
+#[pg_extern(sql = false, stable, parallel_safe)]
+fn rate_shown() -> Option<JsonB> {
+    state().map(JsonB)
 }
 
 /// Raises 55000 when nobody would be limited.

@@ -32,6 +32,9 @@ CREATE FUNCTION vectorstore._stat_note(
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
 CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
+CREATE FUNCTION vectorstore._stat_count(name text, by bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_count_wrapper';
+COMMENT ON FUNCTION vectorstore._stat_count(text, bigint) IS 'Counts something that only GET /metrics tells, since the server started.';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';
 COMMENT ON FUNCTION vectorstore._note_usage(bigint, bigint, bigint, bigint) IS 'Counts texts that came to a store, or went, when the transaction commits.';
 

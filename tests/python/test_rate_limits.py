@@ -9,7 +9,7 @@ import time
 import openai
 import pytest
 
-from http_client import Http
+from http_client import UNKNOWN, UNKNOWN_KEY, Http
 from load import Connection, offer
 
 # A Go-style duration of less than two minutes.
@@ -112,6 +112,40 @@ def test_headers_say_where_the_limits_stand(start_proxy, limited):
     assert reply.headers["x-ratelimit-remaining-requests"] == "0"
     milliseconds = int(reply.headers["retry-after-ms"])
     assert 0 < milliseconds <= 12_000 and int(reply.headers["retry-after"]) == -(-milliseconds // 1000)
+
+
+def test_errors_say_where_the_limits_stand(start_proxy, limited, own_database):
+    """A request that the database refuses is charged like another, and says so."""
+    proxy = start_proxy()
+    http = Http(proxy.base_url, limited(requests_per_minute=100))
+    store = http.ok("POST", "/vector_stores", {"name": "refusals"})["id"]
+    path = f"/vector_stores/{store}"
+    own_database.all("SELECT vs_set_quota(%s, max_chunks => 0)", store)
+    left = 99
+    for status, method, route, body in [
+        (404, "GET", f"/vector_stores/vs_{UNKNOWN}", None),
+        (400, "GET", f"/vector_stores?after=vs_{UNKNOWN}", None),
+        # Refused by the library, and not by SQL.
+        (400, "POST", f"{path}/search", {"query": "x", "search_mode": "keyword_only", "page": "no page"}),
+        (403, "GET", "/admin/tenants", None),
+        (429, "POST", f"{path}/embeddings", {"content": "no room"}),
+        (409, "DELETE", f"{path}?mode=restrict", None),
+    ]:
+        if status == 409:
+            own_database.all("SELECT vs_set_quota(%s)", store)
+            assert http.post(f"{path}/embeddings", {"content": "in the way"}).status == 200
+            left -= 1
+        reply = http.send(method, route, body)
+        assert reply.status == status, reply.body
+        left -= 1
+        assert reply.headers["x-ratelimit-limit-requests"] == "100", route
+        assert reply.headers["x-ratelimit-remaining-requests"] == str(left), route
+        assert DURATION.fullmatch(reply.headers["x-ratelimit-reset-requests"])
+        assert "rate" not in reply.json()["error"]
+    # Nobody's buckets are another's: the same connection, a key without limits and none at all.
+    for key in (own_database.api_key, UNKNOWN_KEY):
+        reply = Http(proxy.base_url, key).get(f"/vector_stores/vs_{UNKNOWN}")
+        assert reply.status in (401, 404) and "x-ratelimit-limit-requests" not in reply.headers
 
 
 def test_the_sdk_waits_and_passes(start_proxy, limited):

@@ -5,7 +5,7 @@
 
 use super::counters::{Counter, Delta};
 use super::shared::{Key, Shared, Table, key, shared};
-use crate::gucs;
+use crate::{gucs, limits, principal};
 use pgrx::pg_catalog::pg_proc::PgProc;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::cell::{Cell, RefCell};
@@ -116,11 +116,14 @@ fn look_up(oid: pg_sys::Oid) -> Option<Function> {
 
 fn begin(function: Function, goes_on: bool) {
     let part = PART.replace(false);
+    if !goes_on {
+        limits::forget();
+    }
     if goes_on || (!gucs::track() && !function.operation.charges) {
         CALL.set(None);
         return;
     }
-    super::forget_caller();
+    principal::forget();
     let mut function = function;
     if part {
         (function.operation.counts, function.operation.charges) = (false, false);
@@ -158,6 +161,15 @@ pub fn count(shared: Shared, who: super::Caller, operation: &str, delta: &Delta)
     let key = key(unsafe { pg_sys::MyDatabaseId }, who.tenant, who.store, who.key, operation);
     shared.add(Table::Recent, &key, delta);
     shared.add(Table::Ever, &without_owner(&key), delta);
+}
+
+/// Counts what only a monitor reads, in the numbers since the server started.
+pub fn count_ever(shared: Shared, name: &str, by: i64) {
+    let mut delta = Delta::default();
+    delta.add(Counter::Calls, by);
+    // SAFETY: set for every session that runs SQL.
+    let key = key(unsafe { pg_sys::MyDatabaseId }, 0, 0, 0, name);
+    shared.add(Table::Ever, &key, &delta);
 }
 
 /// The key without tenant, store and API key.

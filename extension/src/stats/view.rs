@@ -152,6 +152,14 @@ fn stat_note(
     super::hook::count(shared, who, operation, &delta);
 }
 
+/// Counts something that only a monitor reads.
+#[pg_extern(sql = false, volatile, strict)]
+fn stat_count(name: &str, by: i64) {
+    if let Some(shared) = shared().filter(|_| by > 0 && crate::gucs::track()) {
+        super::hook::count_ever(shared, name, by);
+    }
+}
+
 /// The next call of this session is a part of a request that was counted already.
 #[pg_extern(sql = false, volatile)]
 fn stat_uncounted() -> bool {
