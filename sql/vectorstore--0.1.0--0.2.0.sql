@@ -196,6 +196,9 @@ CREATE FUNCTION vectorstore._stat_note(
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
 CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
+CREATE FUNCTION vectorstore._stat_count(name text, by bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_count_wrapper';
+COMMENT ON FUNCTION vectorstore._stat_count(text, bigint) IS 'Counts something that only GET /metrics tells, since the server started.';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';
 COMMENT ON FUNCTION vectorstore._note_usage(bigint, bigint, bigint, bigint) IS 'Counts texts that came to a store, or went, when the transaction commits.';
 
@@ -234,8 +237,13 @@ COMMENT ON FUNCTION vectorstore.api_uncounted() IS
 
 
 -- ---- schema/errors.sql
+CREATE FUNCTION vectorstore._rate_shown() RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rate_shown_wrapper';
+COMMENT ON FUNCTION vectorstore._rate_shown() IS 'Rate limits of the call in progress, as api_rate_state() tells them; NULL when nothing limits it.';
+
 -- Every error of ours goes through this function, so that its DETAIL has the shape that programs read:
--- {"code": text|null, "param": text|null}. The proxy shows only such errors to its clients.
+-- {"code": text|null, "param": text|null}, and "rate" when rate limits hold for the caller. The proxy shows only such
+-- errors to its clients.
 CREATE OR REPLACE FUNCTION vectorstore._fail(
     sqlstate_ text, message text, code text DEFAULT NULL, param text DEFAULT NULL, hint text DEFAULT NULL
 ) RETURNS void
@@ -243,14 +251,18 @@ CREATE OR REPLACE FUNCTION vectorstore._fail(
 AS $$
 DECLARE
     detail text := json_build_object('code', code, 'param', param)::text;
+    rate jsonb := vectorstore._rate_shown();
 BEGIN
+    IF rate IS NOT NULL THEN
+        detail := json_build_object('code', code, 'param', param, 'rate', rate)::text;
+    END IF;
     IF hint IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = sqlstate_, MESSAGE = message, DETAIL = detail;
     END IF;
     RAISE EXCEPTION USING ERRCODE = sqlstate_, MESSAGE = message, DETAIL = detail, HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._fail(text, text, text, text, text) IS 'Raises an error with this SQLSTATE and a DETAIL of {"code", "param"}.';
+COMMENT ON FUNCTION vectorstore._fail(text, text, text, text, text) IS 'Raises an error with this SQLSTATE and a DETAIL of {"code", "param"}, and "rate" when rate limits hold for the caller.';
 
 -- A value as it may stand in a message: never the whole of a long one.
 CREATE OR REPLACE FUNCTION vectorstore._shown(value text) RETURNS text
@@ -1636,17 +1648,15 @@ $$;
 COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
     'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
 
--- What a key with a mandatory filter reads.
+-- What a key with a mandatory filter reads. It stands beside the filter of the search and not around it, so that the one
+-- may be as big as the other, and errors are about what the client wrote.
 CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     mandatory jsonb := vectorstore._mandatory_filter();
-    filter jsonb := nullif(p_options->'filter', 'null');
 BEGIN
-    RETURN CASE WHEN mandatory IS NULL THEN p_options
-                WHEN filter IS NULL THEN coalesce(p_options, '{}') || jsonb_build_object('filter', mandatory)
-                ELSE p_options || jsonb_build_object('filter', jsonb_build_object('type', 'and', 'filters', jsonb_build_array(mandatory, filter))) END;
+    RETURN CASE WHEN mandatory IS NULL THEN p_options ELSE coalesce(p_options, '{}') || jsonb_build_object('mandatory', mandatory) END;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._restricted(jsonb) IS 'Options of a search with the caller''s mandatory filter added.';
@@ -2758,7 +2768,9 @@ AS $$
 DECLARE
     filter jsonb := nullif(p_options->'filter', 'null');
     path jsonpath := vectorstore._filter_path(filter)::jsonpath;
-    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false);
+    mandatory jsonb := p_options->'mandatory';
+    mandatory_path jsonpath := vectorstore._filter_path(mandatory)::jsonpath;
+    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false) OR coalesce(vectorstore._filter_is_virtual(mandatory), false);
     created_from bigint := (p_options->>'created_from')::bigint;
     created_to bigint := (p_options->>'created_to')::bigint;
 BEGIN
@@ -2767,6 +2779,7 @@ BEGIN
         FROM vectorstore.embeddings e
         WHERE e.store_id = p_store_id AND e.chunk_id > p_after
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path)
+          AND (mandatory_path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ mandatory_path)
           AND (created_from IS NULL OR vectorstore._microseconds(e.created_at) >= created_from)
           AND (created_to IS NULL OR vectorstore._microseconds(e.created_at) < created_to)
         ORDER BY e.chunk_id LIMIT p_rows);
@@ -4560,13 +4573,13 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN
         NULL;
     END;
-    PERFORM vectorstore._choose_tenant(NULL);
+    -- The error takes the choice back.
     PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(tenant)), NULL, 'tenant');
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_tenant(text) IS
-    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. P0002 for a tenant that is not the role''s.';
+    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. DISCARD ALL, RESET ALL and a rollback take it back. P0002 for a tenant that is not the role''s, and the choice stays as it was.';
 
 
 -- ---- api/cache.sql
@@ -4622,6 +4635,7 @@ BEGIN
     FROM unnest(p_models, p_revisions, p_dimensions, p_hashes, p_hits) AS u(model, revision, dimensions, hash, hits)
     WHERE c.model = u.model AND c.revision = u.revision AND c.dimensions = u.dimensions AND c.input_hash = u.hash;
     GET DIAGNOSTICS counted = ROW_COUNT;
+    PERFORM vectorstore._stat_count('cache.hits', (SELECT sum(h)::bigint FROM unnest(p_hits) h));
     RETURN counted;
 END
 $$;
@@ -7185,6 +7199,21 @@ COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
 -- ---- api/metrics.sql
 -- What a monitor reads. Numbers of the whole database: no tenant, no store and no key is named.
 
+-- Read every few seconds, and so never whole: of a big table some blocks, always the same ones, stand for the rest.
+CREATE FUNCTION vectorstore._cache_size() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sampled constant integer := 256;
+    blocks bigint := pg_relation_size('vectorstore.embedding_cache') / current_setting('block_size')::bigint;
+    share double precision := least(1, sampled::double precision / greatest(blocks, 1));
+BEGIN
+    RETURN (SELECT jsonb_build_object('rows', round(count(*) / share), 'bytes', round(coalesce(sum(4 * c.dimensions + 300), 0) / share))
+            FROM vectorstore.embedding_cache c TABLESAMPLE SYSTEM (100 * share) REPEATABLE (0));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._cache_size() IS 'Rows and bytes of the embedding cache: exact up to 2 MB, and beyond that an estimate from a sample of 2 MB.';
+
 CREATE FUNCTION vectorstore.api_metrics() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7199,10 +7228,18 @@ BEGIN
                 -- Every second bound: those that double.
                 'buckets', ARRAY(SELECT ARRAY[vectorstore._bucket_bound(b), (SELECT coalesce(sum(c), 0) FROM unnest(e.buckets[1:b]) c)]
                                  FROM generate_series(1, 39, 2) b)) ORDER BY e.operation)
-                FILTER (WHERE e.calls > 0), '[]'),
-            'quota_refused', (SELECT coalesce(sum(q.calls), 0) FROM vectorstore._stat_ever() q WHERE q.operation LIKE 'quota.%'),
-            'rate_limited', jsonb_build_object('requests', coalesce(sum(e.limited), 0), 'dry_run', coalesce(sum(e.would_limit), 0)))
-    INTO body FROM vectorstore._stat_ever() e WHERE e.operation NOT LIKE 'quota.%';
+                FILTER (WHERE e.calls > 0 AND e.operation NOT LIKE '%.%'), '[]'),
+            -- What is counted under names of no function.
+            'quota_refused', jsonb_build_object(
+                'stores', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.stores'), 0),
+                'chunks', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.chunks'), 0),
+                'bytes', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.bytes'), 0)),
+            'rate_limited', jsonb_build_object(
+                'requests', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.requests'), 0),
+                'tokens', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.tokens'), 0),
+                'dry_run', coalesce(sum(e.would_limit), 0)),
+            'embedding_cache', jsonb_build_object('hits', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'cache.hits'), 0)))
+    INTO body FROM vectorstore._stat_ever() e;
     body := body || jsonb_build_object('stats', (
         SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
         FROM vectorstore._stat_memory() m));
@@ -7215,8 +7252,7 @@ BEGIN
     ) || jsonb_build_object(
         'jobs', (SELECT jsonb_build_object('waiting', count(*) FILTER (WHERE j.lease IS NULL), 'running', count(*) FILTER (WHERE j.lease IS NOT NULL))
                  FROM vectorstore.ingest_jobs j),
-        'embedding_cache', (SELECT jsonb_build_object('hits', coalesce(sum(k.hits), 0), 'rows', count(*), 'bytes', coalesce(sum(4 * k.dimensions + 300), 0))
-                            FROM vectorstore.embedding_cache k));
+        'embedding_cache', body->'embedding_cache' || vectorstore._cache_size());
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_metrics() IS

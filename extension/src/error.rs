@@ -44,6 +44,8 @@ pub enum Error {
     Forbidden,
     /// The database role belongs to no tenant.
     NoTenant,
+    /// The tenant that the session has chosen is not the role's any more.
+    LostTenant,
     /// The database role belongs to several tenants and has chosen none.
     SeveralTenants,
     /// A search segment is not what was written.
@@ -140,6 +142,13 @@ impl From<Error> for ErrorReport {
                 None,
             )
             .set_hint("An administrator gives it one: SELECT vs_grant_tenant(role, tenant, access)."),
+            Error::LostTenant => report(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "The tenant that this session has chosen is not the database role's.".to_owned(),
+                Some("insufficient_permissions"),
+                None,
+            )
+            .set_hint("Choose another one: SELECT vs_set_tenant(tenant), or none with NULL."),
             Error::SeveralTenants => report(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 "The database role belongs to several tenants.".to_owned(),

@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,10 +17,13 @@ static RECALL_SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.01);
 static STAT_ENTRIES: GucSetting<i32> = GucSetting::<i32>::new(5000);
 static TRACK: GucSetting<bool> = GucSetting::<bool>::new(true);
 static STAT_FLUSH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+static TENANT_CHOICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static USAGE_LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
 static USAGE_MINUTE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(2);
 static USAGE_HOUR_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90);
 static USAGE_DAY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+const TENANT_CHOICE_NAME: &CStr = c"vectorstore.tenant_choice";
 
 /// Registers the settings and reserves their prefix, so that a misspelt one is refused.
 pub fn init() {
@@ -97,6 +100,16 @@ pub fn init() {
         1.0,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        TENANT_CHOICE_NAME,
+        c"Which of the tenants that the session has chosen holds; 0 for none.",
+        c"Set by vs_set_tenant(), and reset as every setting is: by DISCARD ALL, RESET ALL and a rollback.",
+        &TENANT_CHOICE,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
     );
     init_statistics();
     // SAFETY: the argument is a NUL-terminated constant; Postgres copies it. Settings of the prefix that were
@@ -176,6 +189,25 @@ fn init_statistics() {
 /// Entries of the table of statistics.
 pub fn stat_entries() -> usize {
     STAT_ENTRIES.get() as usize
+}
+
+/// Which of its choices of a tenant the session has made last; 0 for none.
+pub fn tenant_choice() -> usize {
+    TENANT_CHOICE.get() as usize
+}
+
+/// Sets it as `SET` does.
+pub fn set_tenant_choice(choice: usize) {
+    let value = CString::new(choice.to_string()).unwrap_or_default();
+    // SAFETY: two NUL-terminated strings, which Postgres copies; an error unwinds through pgrx.
+    unsafe {
+        pg_sys::SetConfigOption(
+            TENANT_CHOICE_NAME.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+        );
+    }
 }
 
 /// Whether calls are counted.

@@ -85,6 +85,36 @@ SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
 SELECT vs_set_tenant('nowhere');
 SELECT vs_set_tenant(NULL);
 
+-- The choice ends as a setting does, and a setting gives nobody what is not theirs.
+SELECT vs_set_tenant('red');
+BEGIN;
+SELECT vs_set_tenant('blue');
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+ROLLBACK;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+DISCARD ALL;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SELECT vs_set_tenant('blue') FROM generate_series(1, 3);
+RESET ALL;
+SELECT count(*) FROM vs_stores WHERE name = 'docs';
+SET ROLE vs_both;
+SELECT vs_set_tenant('red');
+RESET ROLE;
+SELECT vs_revoke_tenant('vs_both', 'red');
+SET ROLE vs_both;
+-- What is taken away is not replaced by the tenant that is left, which needs no choice.
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SELECT vs_set_tenant(NULL);
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+-- A choice of the superuser's, and none.
+SET vectorstore.tenant_choice = 1;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SET vectorstore.tenant_choice = 99;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+RESET vectorstore.tenant_choice;
+RESET ROLE;
+SELECT count(*) FROM pg_settings WHERE name = 'vectorstore.tenant_choice';
+
 -- A second wall: a role that was given a table sees the rows of its tenant.
 GRANT USAGE ON SCHEMA vectorstore TO vs_red, vs_stranger;
 GRANT SELECT ON vectorstore.embeddings, vectorstore.stores, vectorstore.segments TO vs_red, vs_stranger;
