@@ -183,12 +183,12 @@ CREATE FUNCTION vectorstore._stat_ever() RETURNS TABLE (
     would_limit bigint, rows bigint, tokens bigint, microseconds bigint, created bigint, deleted bigint, bytes bigint, buckets bigint[]
 )
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_ever_wrapper';
-CREATE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision)
+CREATE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision, buckets bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_memory_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_pending() IS 'What was counted of this database since the last flush; no row when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_take() IS 'The same, taken out of shared memory, where it returns unless the transaction commits. 55000 when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_ever() IS 'What was counted of this database since the server started, by operation alone.';
-COMMENT ON FUNCTION vectorstore._stat_memory() IS 'How full the shared memory of statistics is, calls that found no place in it, and seconds since the last flush.';
+COMMENT ON FUNCTION vectorstore._stat_memory() IS 'How full the shared memory of statistics is, calls that found no place in it, seconds since the last flush, and buckets of rate limits in use.';
 
 CREATE FUNCTION vectorstore._stat_note(
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, microseconds bigint
@@ -7241,7 +7241,8 @@ BEGIN
             'embedding_cache', jsonb_build_object('hits', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'cache.hits'), 0)))
     INTO body FROM vectorstore._stat_ever() e;
     body := body || jsonb_build_object('stats', (
-        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
+        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3),
+                                  'buckets', m.buckets)
         FROM vectorstore._stat_memory() m));
     IF vectorstore._schema_version() < 8 THEN
         RETURN body;

@@ -70,7 +70,7 @@ fn read(table: &Table, slot: &Slot) -> Limits {
 
 /// Charges the key for its call. Raises 54000 when that is too much.
 pub fn charge_call() -> Result<(), ErrorReport> {
-    charge_caller(u64::from(stats::take_charge()), 0)
+    charge_caller(stats::take_charge().map_or(0, gucs::cost_of), 0)
 }
 
 /// Charges the key for the tokens that it has embedded. Raises 54000 when that is too much.

@@ -42,7 +42,8 @@ BEGIN
             'embedding_cache', jsonb_build_object('hits', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'cache.hits'), 0)))
     INTO body FROM vectorstore._stat_ever() e;
     body := body || jsonb_build_object('stats', (
-        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
+        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3),
+                                  'buckets', m.buckets)
         FROM vectorstore._stat_memory() m));
     IF vectorstore._schema_version() < 8 THEN
         RETURN body;

@@ -188,10 +188,12 @@ pub fn add(counter: Counter, by: i64) {
     });
 }
 
-/// Whether the call in progress is still to be charged to rate limits: once, however often it asks who calls.
-pub fn take_charge() -> bool {
+/// The operation of the call in progress, if that is still to be charged to rate limits: once, however often it asks who
+/// calls.
+pub fn take_charge() -> Option<&'static str> {
     CALL.with_borrow_mut(|call| {
-        call.as_mut().is_some_and(|call| std::mem::take(&mut call.function.operation.charges))
+        let operation = &mut call.as_mut()?.function.operation;
+        std::mem::take(&mut operation.charges).then_some(operation.name)
     })
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Database {
 }
 
 /// Numbers without a label: type, name, help, place in the answer.
-const PLAIN: [(MetricType, &str, &str, &str); 11] = [
+const PLAIN: [(MetricType, &str, &str, &str); 12] = [
     (
         MetricType::Counter,
         "rate_limit_dry_run",
@@ -40,9 +40,15 @@ const PLAIN: [(MetricType, &str, &str, &str); 11] = [
     (MetricType::Gauge, "statistics_entries", "Counters in shared memory", "/stats/entries"),
     (MetricType::Gauge, "statistics_capacity", "Room for counters in shared memory", "/stats/capacity"),
     (
+        MetricType::Gauge,
+        "rate_limit_buckets",
+        "Buckets of rate limits in shared memory, which has room for as many as for counters",
+        "/stats/buckets",
+    ),
+    (
         MetricType::Counter,
         "statistics_overflow",
-        "Calls that found no room for their counters",
+        "Calls that found no room for their counters, or for the bucket of a rate limit",
         "/stats/overflow",
     ),
     (
