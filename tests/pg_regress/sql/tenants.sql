@@ -28,6 +28,9 @@ SELECT vs_grant_tenant('vs_red', 'blue');
 SELECT vs_set_tenant('blue');
 SELECT id, name, stores, roles FROM vs_tenants;
 SELECT vs_install();
+SELECT count(*) FILTER (WHERE key_id IS NOT NULL) AS by_keys FROM vs_usage_logs('-infinity');
+SELECT * FROM vs_usage_logs(key => 'key_none');
+SELECT * FROM vs_usage_logs(store => 'nowhere');
 RESET ROLE;
 
 SET ROLE vs_blue;
@@ -44,7 +47,8 @@ SET ROLE vs_blue;
 SELECT count(*) FROM vs_search(:'red_store', 'secret');
 SELECT vs_delete_store(:'red_store');
 \set VERBOSITY terse
--- Not an administrator: no keys.
+-- Not an administrator: no keys, and no log of their use.
+SELECT count(*) FROM vs_usage_logs();
 SELECT vs_create_api_key('k', sha256('blue'));
 SELECT count(*) FROM vs_api_keys;
 SELECT vs_expire();
