@@ -219,6 +219,9 @@ CREATE FUNCTION vectorstore._rate_charge() RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rate_charge_wrapper';
 CREATE FUNCTION vectorstore._charge_tokens(tokens bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_tokens_wrapper';
+CREATE FUNCTION vectorstore._charge_repetition() RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_repetition_wrapper';
+COMMENT ON FUNCTION vectorstore._charge_repetition() IS 'Charges the API key of the call in progress for a request that is answered without being run; 54000 in the same way.';
 COMMENT ON FUNCTION vectorstore._rate_charge() IS
     'Charges the API key of the call in progress for it. 54000 when that is too much: DETAIL has type (requests or tokens) and retry_after_ms.';
 COMMENT ON FUNCTION vectorstore._charge_tokens(bigint) IS 'Charges the API key of the call in progress for tokens; 54000 in the same way.';
@@ -1718,6 +1721,24 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
+
+-- The models are known to the proxy alone; who asks for them is known here, and charged as for any other request.
+CREATE FUNCTION vectorstore.api_list_models(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+CREATE FUNCTION vectorstore.api_retrieve_model(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_models(bytea) IS 'GET /models: charges the key, true for a valid one; 28000 for any other, 54000 when it comes too often.';
+COMMENT ON FUNCTION vectorstore.api_retrieve_model(bytea) IS 'GET /models/{model}: the same.';
 
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
 -- A store of another tenant, or outside of the key's scope, looks like one that does not exist.
@@ -6100,8 +6121,10 @@ BEGIN
     WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name FOR UPDATE;
     IF known.lease_until > clock_timestamp() OR known.tenant_id IS NULL THEN
         -- Somebody is at it, or has just given it up.
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT CASE WHEN known.digest <> p_digest THEN 'other' ELSE 'busy' END, NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
     ELSIF known.body IS NOT NULL AND known.created_at > now() - interval '24 hours' THEN
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT 'done', known.digest, known.status::integer, known.content_type, known.body;
     ELSE
         -- Forgotten, or left by a process that died before it changed anything.
@@ -6113,7 +6136,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_claim_request(bytea, text, bytea, bytea, integer) IS
-    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request).';
+    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request). A new one is charged to rate limits where it runs, any other here: 54000 when it comes too often.';
 
 CREATE OR REPLACE FUNCTION vectorstore.api_renew_request(p_key bytea, p_name text, p_lease bytea, p_seconds integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -79,6 +79,12 @@ fn charge_tokens(tokens: i64) -> Result<(), ErrorReport> {
     charge_caller(0, tokens.max(0) as u64)
 }
 
+/// Charges the key for a request that is answered without being run. Raises 54000 when that is too much.
+#[pg_extern(sql = false, volatile)]
+fn charge_repetition() -> Result<(), ErrorReport> {
+    charge_caller(1, 0)
+}
+
 /// SQL users are not limited.
 fn charge_caller(requests: u64, tokens: u64) -> Result<(), ErrorReport> {
     let caller = stats::caller();

@@ -154,6 +154,24 @@ END
 $$;
 COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
 
+-- The models are known to the proxy alone; who asks for them is known here, and charged as for any other request.
+CREATE FUNCTION vectorstore.api_list_models(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+CREATE FUNCTION vectorstore.api_retrieve_model(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_models(bytea) IS 'GET /models: charges the key, true for a valid one; 28000 for any other, 54000 when it comes too often.';
+COMMENT ON FUNCTION vectorstore.api_retrieve_model(bytea) IS 'GET /models/{model}: the same.';
+
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
 -- A store of another tenant, or outside of the key's scope, looks like one that does not exist.
 CREATE FUNCTION vectorstore._api_store(p_store_id bigint, p_store text, p_tenant bigint) RETURNS bigint

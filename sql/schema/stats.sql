@@ -55,6 +55,9 @@ CREATE FUNCTION vectorstore._rate_charge() RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rate_charge_wrapper';
 CREATE FUNCTION vectorstore._charge_tokens(tokens bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_tokens_wrapper';
+CREATE FUNCTION vectorstore._charge_repetition() RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_repetition_wrapper';
+COMMENT ON FUNCTION vectorstore._charge_repetition() IS 'Charges the API key of the call in progress for a request that is answered without being run; 54000 in the same way.';
 COMMENT ON FUNCTION vectorstore._rate_charge() IS
     'Charges the API key of the call in progress for it. 54000 when that is too much: DETAIL has type (requests or tokens) and retry_after_ms.';
 COMMENT ON FUNCTION vectorstore._charge_tokens(bigint) IS 'Charges the API key of the call in progress for tokens; 54000 in the same way.';

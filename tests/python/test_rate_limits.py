@@ -14,6 +14,8 @@ import pytest
 
 from http_client import UNKNOWN, UNKNOWN_KEY, Http
 from load import Connection, offer
+from operations import call, calls
+from tenancy import UNKNOWN_IDS, new_tenant
 
 # A Go-style duration of less than two minutes.
 DURATION = re.compile(r"(\d+m)?(\d+(\.\d+)?s)|\d+ms")
@@ -223,6 +225,35 @@ def test_a_request_is_charged_once(start_proxy, limited, own_database):
     before = left(http.get("/vector_stores"))
     file = reply.json()["id"]
     assert left(http.post(f"/vector_stores/{store}/files", {"file_id": file})) >= before - 1
+
+
+def test_a_repetition_is_charged_like_any_request(start_proxy, limited):
+    """Whoever sends the same again and again is limited as well, and sees it coming."""
+    http = Http(start_proxy().base_url, limited(requests_per_minute=5))
+    replies = [http.post("/vector_stores", {"name": "once"}, headers={"idempotency-key": "same"}) for _ in range(6)]
+    assert [reply.status for reply in replies] == [200] * 5 + [429]
+    assert [reply.headers["x-ratelimit-remaining-requests"] for reply in replies] == ["4", "3", "2", "1", "0", "0"]
+    assert len({reply.body for reply in replies[:5]}) == 1
+    assert replies[5].error()["code"] == "rate_limit_exceeded" and int(replies[5].headers["retry-after"]) >= 1
+
+
+def test_every_operation_is_charged_once(start_proxy):
+    """Each operation of the document, of what is there and of what is not: one request, and the answer says so."""
+    tenant = new_tenant(start_proxy(ingest_wait=5).http)
+    tenant.fill()
+    [*_, key] = [made["id"] for made in tenant.admin.ok("GET", "/api_keys")["data"]]
+    tenant.admin.ok("PUT", "/admin/rate_limits", {"api_key_id": key, "requests_per_minute": 1200})
+    charged = {}
+    # What is deleted is deleted last.
+    entries = sorted((entry for entry in calls() if entry[1] != "open"), key=lambda entry: entry[0].startswith("DELETE"))
+    for name, _, variant in entries:
+        for ids in (UNKNOWN_IDS, tenant.ids):
+            time.sleep(0.06)  # The bucket is full again.
+            reply = call(tenant.admin, name, variant, ids | {"word": tenant.word})
+            left = int(reply.headers.get("x-ratelimit-remaining-requests", 1200))
+            if left != 1199:
+                charged[f"{reply.status} {name} {variant.body}"] = 1200 - left
+    assert charged == {}
 
 
 def test_admins_set_limits_over_http(start_proxy, make_key, own_database):

@@ -45,6 +45,9 @@ const INTERNAL: &[&str] = &[
     "vs_stat_flush",
 ];
 
+/// Functions that charge for what the proxy does by itself: it reports the request with what became of it.
+const ANSWERED_OUTSIDE: &[&str] = &["api_charge_tokens", "api_list_models", "api_retrieve_model"];
+
 /// Functions whose operation has another name than they.
 const NAMED: &[(&str, &str)] = &[
     ("api_attach_file", "create_vector_store_file"),
@@ -112,8 +115,7 @@ pub fn of_function(function: &str) -> Operation<'_> {
     let internal = INTERNAL.contains(&function);
     Operation {
         name: named.map_or(own, |(_, operation)| operation),
-        // What was embedded outside is reported by the proxy, with what became of it.
-        counts: !internal && !begins && function != "api_charge_tokens",
+        counts: !internal && !begins && !ANSWERED_OUTSIDE.contains(&function),
         charges: !internal && !function.starts_with("api_finish_"),
     }
 }
@@ -143,6 +145,8 @@ mod tests {
     #[test]
     fn parts_of_requests_are_none() {
         assert!(!of_function("api_claim_jobs").counts);
+        let outside = of_function("api_list_models");
+        assert_eq!((outside.name, outside.counts, outside.charges), ("list_models", false, true));
         let (begin, end) = (of_function("api_begin_file"), of_function("api_finish_file"));
         assert_eq!((begin.counts, begin.charges, end.counts, end.charges), (false, true, true, false));
         assert_eq!(begin.name, end.name);
