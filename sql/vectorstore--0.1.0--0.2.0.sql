@@ -7219,7 +7219,7 @@ COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
     'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. Those of a tenant are for its administrators: 42501 for others. 22023 for another range or bucket, P0002 for an unknown store.';
 
 -- API: public
-CREATE FUNCTION @extschema@.vs_usage_logs(since timestamptz DEFAULT now() - interval '1 day', key text DEFAULT NULL, store text DEFAULT NULL) RETURNS TABLE (
+CREATE FUNCTION @extschema@.vs_usage_logs(since timestamptz DEFAULT NULL, key text DEFAULT NULL, store text DEFAULT NULL) RETURNS TABLE (
     at timestamptz, key_id text, store_id text, operation text, calls bigint, errors bigint, rate_limited bigint, would_limit bigint, rows bigint,
     tokens bigint, embeddings_created bigint, embeddings_deleted bigint, bytes_change bigint, total_ms double precision
 )
@@ -7242,13 +7242,13 @@ BEGIN
     FROM vectorstore.usage_logs u
     LEFT JOIN vectorstore.api_keys k ON k.tenant_id = tenant AND k.key = u.api_key
     LEFT JOIN vectorstore.stores s ON s.tenant_id = tenant AND s.store_id = u.store_id
-    WHERE u.tenant_id = tenant AND u.logged_at >= since AND (key_number IS NULL OR u.api_key = key_number)
+    WHERE u.tenant_id = tenant AND u.logged_at >= coalesce(since, now() - interval '1 day') AND (key_number IS NULL OR u.api_key = key_number)
       AND (store_number IS NULL OR u.store_id = store_number)
     ORDER BY u.logged_at, u.log_id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_usage_logs(timestamptz, text, text) IS
-    'The log of use: who called what when, a row for each flush, API key, store and operation; of one key (by its id) or about one store (id or name), or of all. key_id is NULL for SQL users and for keys that were deleted, store_id for calls about no store and for stores that were deleted. What was not flushed yet is not there, nor what is older than vectorstore.usage_log_retention. For administrators of the tenant: 42501 for others. P0002 for an unknown key or store.';
+    'The log of use: who called what when, a row for each flush, API key, store and operation; since some time or of the last day, of one key (by its id) or about one store (id or name), or of all. key_id is NULL for SQL users and for keys that were deleted, store_id for calls about no store and for stores that were deleted. What was not flushed yet is not there, nor what is older than vectorstore.usage_log_retention. For administrators of the tenant: 42501 for others. P0002 for an unknown key or store.';
 
 
 -- ---- api/metrics.sql
