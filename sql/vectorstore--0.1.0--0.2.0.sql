@@ -186,12 +186,12 @@ CREATE FUNCTION vectorstore._stat_ever() RETURNS TABLE (
     would_limit bigint, rows bigint, tokens bigint, microseconds bigint, created bigint, deleted bigint, bytes bigint, buckets bigint[]
 )
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_ever_wrapper';
-CREATE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision)
+CREATE FUNCTION vectorstore._stat_memory() RETURNS TABLE (entries bigint, capacity bigint, overflow bigint, flush_age double precision, buckets bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'stat_memory_wrapper';
 COMMENT ON FUNCTION vectorstore._stat_pending() IS 'What was counted of this database since the last flush; no row when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_take() IS 'The same, taken out of shared memory, where it returns unless the transaction commits. 55000 when the library is not preloaded.';
 COMMENT ON FUNCTION vectorstore._stat_ever() IS 'What was counted of this database since the server started, by operation alone.';
-COMMENT ON FUNCTION vectorstore._stat_memory() IS 'How full the shared memory of statistics is, calls that found no place in it, and seconds since the last flush.';
+COMMENT ON FUNCTION vectorstore._stat_memory() IS 'How full the shared memory of statistics is, calls that found no place in it, seconds since the last flush, and buckets of rate limits in use.';
 
 CREATE FUNCTION vectorstore._stat_note(
     tenant_id bigint, store_id bigint, api_key bigint, operation text, calls bigint, errors bigint, microseconds bigint
@@ -199,6 +199,9 @@ CREATE FUNCTION vectorstore._stat_note(
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_note_wrapper';
 CREATE FUNCTION vectorstore._note_usage(tenant_id bigint, store_id bigint, texts bigint, bytes bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'note_usage_wrapper';
+CREATE FUNCTION vectorstore._stat_count(name text, by bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'stat_count_wrapper';
+COMMENT ON FUNCTION vectorstore._stat_count(text, bigint) IS 'Counts something that only GET /metrics tells, since the server started.';
 COMMENT ON FUNCTION vectorstore._stat_note(bigint, bigint, bigint, text, bigint, bigint, bigint) IS 'Counts requests that the proxy answered without a function of their own.';
 COMMENT ON FUNCTION vectorstore._note_usage(bigint, bigint, bigint, bigint) IS 'Counts texts that came to a store, or went, when the transaction commits.';
 
@@ -219,6 +222,9 @@ CREATE FUNCTION vectorstore._rate_charge() RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rate_charge_wrapper';
 CREATE FUNCTION vectorstore._charge_tokens(tokens bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_tokens_wrapper';
+CREATE FUNCTION vectorstore._charge_repetition() RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'charge_repetition_wrapper';
+COMMENT ON FUNCTION vectorstore._charge_repetition() IS 'Charges the API key of the call in progress for a request that is answered without being run; 54000 in the same way.';
 COMMENT ON FUNCTION vectorstore._rate_charge() IS
     'Charges the API key of the call in progress for it. 54000 when that is too much: DETAIL has type (requests or tokens) and retry_after_ms.';
 COMMENT ON FUNCTION vectorstore._charge_tokens(bigint) IS 'Charges the API key of the call in progress for tokens; 54000 in the same way.';
@@ -237,8 +243,13 @@ COMMENT ON FUNCTION vectorstore.api_uncounted() IS
 
 
 -- ---- schema/errors.sql
+CREATE FUNCTION vectorstore._rate_shown() RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rate_shown_wrapper';
+COMMENT ON FUNCTION vectorstore._rate_shown() IS 'Rate limits of the call in progress, as api_rate_state() tells them; NULL when nothing limits it.';
+
 -- Every error of ours goes through this function, so that its DETAIL has the shape that programs read:
--- {"code": text|null, "param": text|null}. The proxy shows only such errors to its clients.
+-- {"code": text|null, "param": text|null}, and "rate" when rate limits hold for the caller. The proxy shows only such
+-- errors to its clients.
 CREATE OR REPLACE FUNCTION vectorstore._fail(
     sqlstate_ text, message text, code text DEFAULT NULL, param text DEFAULT NULL, hint text DEFAULT NULL
 ) RETURNS void
@@ -246,14 +257,18 @@ CREATE OR REPLACE FUNCTION vectorstore._fail(
 AS $$
 DECLARE
     detail text := json_build_object('code', code, 'param', param)::text;
+    rate jsonb := vectorstore._rate_shown();
 BEGIN
+    IF rate IS NOT NULL THEN
+        detail := json_build_object('code', code, 'param', param, 'rate', rate)::text;
+    END IF;
     IF hint IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = sqlstate_, MESSAGE = message, DETAIL = detail;
     END IF;
     RAISE EXCEPTION USING ERRCODE = sqlstate_, MESSAGE = message, DETAIL = detail, HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._fail(text, text, text, text, text) IS 'Raises an error with this SQLSTATE and a DETAIL of {"code", "param"}.';
+COMMENT ON FUNCTION vectorstore._fail(text, text, text, text, text) IS 'Raises an error with this SQLSTATE and a DETAIL of {"code", "param"}, and "rate" when rate limits hold for the caller.';
 
 -- A value as it may stand in a message: never the whole of a long one.
 CREATE OR REPLACE FUNCTION vectorstore._shown(value text) RETURNS text
@@ -1685,17 +1700,15 @@ $$;
 COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
     'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
 
--- What a key with a mandatory filter reads.
+-- What a key with a mandatory filter reads. It stands beside the filter of the search and not around it, so that the one
+-- may be as big as the other, and errors are about what the client wrote.
 CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     mandatory jsonb := vectorstore._mandatory_filter();
-    filter jsonb := nullif(p_options->'filter', 'null');
 BEGIN
-    RETURN CASE WHEN mandatory IS NULL THEN p_options
-                WHEN filter IS NULL THEN coalesce(p_options, '{}') || jsonb_build_object('filter', mandatory)
-                ELSE p_options || jsonb_build_object('filter', jsonb_build_object('type', 'and', 'filters', jsonb_build_array(mandatory, filter))) END;
+    RETURN CASE WHEN mandatory IS NULL THEN p_options ELSE coalesce(p_options, '{}') || jsonb_build_object('mandatory', mandatory) END;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._restricted(jsonb) IS 'Options of a search with the caller''s mandatory filter added.';
@@ -1757,6 +1770,24 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
+
+-- The models are known to the proxy alone; who asks for them is known here, and charged as for any other request.
+CREATE FUNCTION vectorstore.api_list_models(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+CREATE FUNCTION vectorstore.api_retrieve_model(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_models(bytea) IS 'GET /models: charges the key, true for a valid one; 28000 for any other, 54000 when it comes too often.';
+COMMENT ON FUNCTION vectorstore.api_retrieve_model(bytea) IS 'GET /models/{model}: the same.';
 
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
 -- A store of another tenant, or outside of the key's scope, looks like one that does not exist.
@@ -2808,7 +2839,9 @@ AS $$
 DECLARE
     filter jsonb := nullif(p_options->'filter', 'null');
     path jsonpath := vectorstore._filter_path(filter)::jsonpath;
-    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false);
+    mandatory jsonb := p_options->'mandatory';
+    mandatory_path jsonpath := vectorstore._filter_path(mandatory)::jsonpath;
+    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false) OR coalesce(vectorstore._filter_is_virtual(mandatory), false);
     created_from bigint := (p_options->>'created_from')::bigint;
     created_to bigint := (p_options->>'created_to')::bigint;
 BEGIN
@@ -2817,6 +2850,7 @@ BEGIN
         FROM vectorstore.embeddings e
         WHERE e.store_id = p_store_id AND e.chunk_id > p_after
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path)
+          AND (mandatory_path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ mandatory_path)
           AND (created_from IS NULL OR vectorstore._microseconds(e.created_at) >= created_from)
           AND (created_to IS NULL OR vectorstore._microseconds(e.created_at) < created_to)
         ORDER BY e.chunk_id LIMIT p_rows);
@@ -4610,13 +4644,13 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN
         NULL;
     END;
-    PERFORM vectorstore._choose_tenant(NULL);
+    -- The error takes the choice back.
     PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(tenant)), NULL, 'tenant');
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_tenant(text) IS
-    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. P0002 for a tenant that is not the role''s.';
+    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. DISCARD ALL, RESET ALL and a rollback take it back. P0002 for a tenant that is not the role''s, and the choice stays as it was.';
 
 
 -- ---- api/cache.sql
@@ -4672,6 +4706,7 @@ BEGIN
     FROM unnest(p_models, p_revisions, p_dimensions, p_hashes, p_hits) AS u(model, revision, dimensions, hash, hits)
     WHERE c.model = u.model AND c.revision = u.revision AND c.dimensions = u.dimensions AND c.input_hash = u.hash;
     GET DIAGNOSTICS counted = ROW_COUNT;
+    PERFORM vectorstore._stat_count('cache.hits', (SELECT sum(h)::bigint FROM unnest(p_hits) h));
     RETURN counted;
 END
 $$;
@@ -6136,8 +6171,10 @@ BEGIN
     WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name FOR UPDATE;
     IF known.lease_until > clock_timestamp() OR known.tenant_id IS NULL THEN
         -- Somebody is at it, or has just given it up.
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT CASE WHEN known.digest <> p_digest THEN 'other' ELSE 'busy' END, NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
     ELSIF known.body IS NOT NULL AND known.created_at > now() - interval '24 hours' THEN
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT 'done', known.digest, known.status::integer, known.content_type, known.body;
     ELSE
         -- Forgotten, or left by a process that died before it changed anything.
@@ -6149,7 +6186,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_claim_request(bytea, text, bytea, bytea, integer) IS
-    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request).';
+    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request). A new one is charged to rate limits where it runs, any other here: 54000 when it comes too often.';
 
 CREATE OR REPLACE FUNCTION vectorstore.api_renew_request(p_key bytea, p_name text, p_lease bytea, p_seconds integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -7231,9 +7268,56 @@ $$;
 COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
     'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. Those of a tenant are for its administrators: 42501 for others. 22023 for another range or bucket, P0002 for an unknown store.';
 
+-- API: public
+CREATE FUNCTION @extschema@.vs_usage_logs(since timestamptz DEFAULT NULL, key text DEFAULT NULL, store text DEFAULT NULL) RETURNS TABLE (
+    at timestamptz, key_id text, store_id text, operation text, calls bigint, errors bigint, rate_limited bigint, would_limit bigint, rows bigint,
+    tokens bigint, embeddings_created bigint, embeddings_deleted bigint, bytes_change bigint, total_ms double precision
+)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+    key_number bigint;
+    store_number bigint;
+BEGIN
+    IF tenant IS NULL OR vectorstore._schema_version() < 8 THEN
+        RETURN;
+    END IF;
+    PERFORM vectorstore._require_access('admin');
+    key_number := CASE WHEN key IS NOT NULL THEN vectorstore._find_key(tenant, key) END;
+    store_number := CASE WHEN store IS NOT NULL THEN vectorstore._store(store) END;
+    RETURN QUERY
+    SELECT u.logged_at, k.key_id, s.id, u.operation, u.calls, u.errors, u.limited, u.would_limit, u.rows, u.tokens, u.created, u.deleted, u.bytes,
+           u.microseconds / 1000.0::double precision
+    FROM vectorstore.usage_logs u
+    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = tenant AND k.key = u.api_key
+    LEFT JOIN vectorstore.stores s ON s.tenant_id = tenant AND s.store_id = u.store_id
+    WHERE u.tenant_id = tenant AND u.logged_at >= coalesce(since, now() - interval '1 day') AND (key_number IS NULL OR u.api_key = key_number)
+      AND (store_number IS NULL OR u.store_id = store_number)
+    ORDER BY u.logged_at, u.log_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_usage_logs(timestamptz, text, text) IS
+    'The log of use: who called what when, a row for each flush, API key, store and operation; since some time or of the last day, of one key (by its id) or about one store (id or name), or of all. key_id is NULL for SQL users and for keys that were deleted, store_id for calls about no store and for stores that were deleted. What was not flushed yet is not there, nor what is older than vectorstore.usage_log_retention. For administrators of the tenant: 42501 for others. P0002 for an unknown key or store.';
+
 
 -- ---- api/metrics.sql
 -- What a monitor reads. Numbers of the whole database: no tenant, no store and no key is named.
+
+-- Read every few seconds, and so never whole: of a big table some blocks, always the same ones, stand for the rest.
+CREATE FUNCTION vectorstore._cache_size() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sampled constant integer := 256;
+    blocks bigint := pg_relation_size('vectorstore.embedding_cache') / current_setting('block_size')::bigint;
+    share double precision := least(1, sampled::double precision / greatest(blocks, 1));
+BEGIN
+    RETURN (SELECT jsonb_build_object('rows', round(count(*) / share), 'bytes', round(coalesce(sum(4 * c.dimensions + 300), 0) / share))
+            FROM vectorstore.embedding_cache c TABLESAMPLE SYSTEM (100 * share) REPEATABLE (0));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._cache_size() IS 'Rows and bytes of the embedding cache: exact up to 2 MB, and beyond that an estimate from a sample of 2 MB.';
 
 CREATE FUNCTION vectorstore.api_metrics() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -7249,12 +7333,21 @@ BEGIN
                 -- Every second bound: those that double.
                 'buckets', ARRAY(SELECT ARRAY[vectorstore._bucket_bound(b), (SELECT coalesce(sum(c), 0) FROM unnest(e.buckets[1:b]) c)]
                                  FROM generate_series(1, 39, 2) b)) ORDER BY e.operation)
-                FILTER (WHERE e.calls > 0), '[]'),
-            'quota_refused', (SELECT coalesce(sum(q.calls), 0) FROM vectorstore._stat_ever() q WHERE q.operation LIKE 'quota.%'),
-            'rate_limited', jsonb_build_object('requests', coalesce(sum(e.limited), 0), 'dry_run', coalesce(sum(e.would_limit), 0)))
-    INTO body FROM vectorstore._stat_ever() e WHERE e.operation NOT LIKE 'quota.%';
+                FILTER (WHERE e.calls > 0 AND e.operation NOT LIKE '%.%'), '[]'),
+            -- What is counted under names of no function.
+            'quota_refused', jsonb_build_object(
+                'stores', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.stores'), 0),
+                'chunks', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.chunks'), 0),
+                'bytes', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.bytes'), 0)),
+            'rate_limited', jsonb_build_object(
+                'requests', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.requests'), 0),
+                'tokens', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.tokens'), 0),
+                'dry_run', coalesce(sum(e.would_limit), 0)),
+            'embedding_cache', jsonb_build_object('hits', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'cache.hits'), 0)))
+    INTO body FROM vectorstore._stat_ever() e;
     body := body || jsonb_build_object('stats', (
-        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
+        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3),
+                                  'buckets', m.buckets)
         FROM vectorstore._stat_memory() m));
     IF vectorstore._schema_version() < 8 THEN
         RETURN body;
@@ -7265,8 +7358,7 @@ BEGIN
     ) || jsonb_build_object(
         'jobs', (SELECT jsonb_build_object('waiting', count(*) FILTER (WHERE j.lease IS NULL), 'running', count(*) FILTER (WHERE j.lease IS NOT NULL))
                  FROM vectorstore.ingest_jobs j),
-        'embedding_cache', (SELECT jsonb_build_object('hits', coalesce(sum(k.hits), 0), 'rows', count(*), 'bytes', coalesce(sum(4 * k.dimensions + 300), 0))
-                            FROM vectorstore.embedding_cache k));
+        'embedding_cache', body->'embedding_cache' || vectorstore._cache_size());
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_metrics() IS

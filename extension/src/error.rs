@@ -1,7 +1,7 @@
 //! Errors of this library: SQLSTATE, message for the user, and a DETAIL that programs read.
 //!
-//! The DETAIL is a JSON object with `code` and `param`; the proxy shows a database error to its clients only
-//! when it carries one, because then the text was written for them.
+//! The DETAIL is a JSON object with `code` and `param`, and with `rate` when rate limits hold for the caller; the proxy
+//! shows a database error to its clients only when it carries one, because then the text was written for them.
 
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -44,6 +44,8 @@ pub enum Error {
     Forbidden,
     /// The database role belongs to no tenant.
     NoTenant,
+    /// The tenant that the session has chosen is not the role's any more.
+    LostTenant,
     /// The database role belongs to several tenants and has chosen none.
     SeveralTenants,
     /// A search segment is not what was written.
@@ -80,8 +82,11 @@ impl From<Error> for ErrorReport {
     #[track_caller]
     fn from(error: Error) -> Self {
         let report = |sqlstate, message: String, code: Option<&str>, param: Option<&str>| {
-            let detail = serde_json::json!({ "code": code, "param": param }).to_string();
-            ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail)
+            let mut detail = serde_json::json!({ "code": code, "param": param });
+            if let Some(rate) = crate::limits::state() {
+                detail["rate"] = rate;
+            }
+            ErrorReport::new(sqlstate, message, "vectorstore").set_detail(detail.to_string())
         };
         let no_model = || {
             report(
@@ -137,6 +142,13 @@ impl From<Error> for ErrorReport {
                 None,
             )
             .set_hint("An administrator gives it one: SELECT vs_grant_tenant(role, tenant, access)."),
+            Error::LostTenant => report(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "The tenant that this session has chosen is not the database role's.".to_owned(),
+                Some("insufficient_permissions"),
+                None,
+            )
+            .set_hint("Choose another one: SELECT vs_set_tenant(tenant), or none with NULL."),
             Error::SeveralTenants => report(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 "The database role belongs to several tenants.".to_owned(),

@@ -2,9 +2,11 @@
 
 use pgrx::prelude::*;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
-use std::ffi::CString;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::PathBuf;
 use std::time::Duration;
+use vectorstore_core::rate::Costs;
 
 static MODEL_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TAIL_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1000);
@@ -17,10 +19,14 @@ static RECALL_SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.01);
 static STAT_ENTRIES: GucSetting<i32> = GucSetting::<i32>::new(5000);
 static TRACK: GucSetting<bool> = GucSetting::<bool>::new(true);
 static STAT_FLUSH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+static OPERATION_COSTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TENANT_CHOICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static USAGE_LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
 static USAGE_MINUTE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(2);
 static USAGE_HOUR_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90);
 static USAGE_DAY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+const TENANT_CHOICE_NAME: &CStr = c"vectorstore.tenant_choice";
 
 /// Registers the settings and reserves their prefix, so that a misspelt one is refused.
 pub fn init() {
@@ -98,6 +104,30 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        TENANT_CHOICE_NAME,
+        c"Which of the tenants that the session has chosen holds; 0 for none.",
+        c"Set by vs_set_tenant(), and reset as every setting is: by DISCARD ALL, RESET ALL and a rollback.",
+        &TENANT_CHOICE,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
+    );
+    // SAFETY: the hook is guarded.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"vectorstore.operation_costs",
+            c"Operations that cost more or fewer requests of a rate limit than one, such as search_vector_store=2, list_files=0.",
+            c"Names of operations are those of the OpenAPI document and of vs_stat_requests.",
+            &OPERATION_COSTS,
+            GucContext::Suset,
+            GucFlags::default(),
+            Some(check_costs),
+            None,
+            None,
+        );
+    }
     init_statistics();
     // SAFETY: the argument is a NUL-terminated constant; Postgres copies it. Settings of the prefix that were
     // given before the library was loaded and are not defined above are dropped with a warning.
@@ -176,6 +206,59 @@ fn init_statistics() {
 /// Entries of the table of statistics.
 pub fn stat_entries() -> usize {
     STAT_ENTRIES.get() as usize
+}
+
+/// Refuses costs that cannot be read.
+#[pg_guard]
+unsafe extern "C-unwind" fn check_costs(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: Postgres gives a pointer to a NUL-terminated string, or to null.
+    let text = unsafe { (!(*value).is_null()).then(|| CStr::from_ptr(*value).to_string_lossy()) };
+    let Err(error) = Costs::parse(&text.unwrap_or_default()) else { return true };
+    let error = CString::new(error).unwrap_or_default();
+    // SAFETY: the text is copied to where Postgres keeps those of errors.
+    unsafe {
+        pg_sys::GUC_check_errdetail_string =
+            pg_sys::MemoryContextStrdup(pg_sys::ErrorContext, error.as_ptr());
+    }
+    false
+}
+
+/// What an operation costs in requests.
+pub fn cost_of(operation: &str) -> u64 {
+    thread_local! {
+        static READ: RefCell<(CString, Costs)> = RefCell::default();
+    }
+    let Some(text) = OPERATION_COSTS.get().filter(|text| !text.is_empty()) else { return 1 };
+    READ.with_borrow_mut(|(read, costs)| {
+        if *read != text {
+            *costs = Costs::parse(&text.to_string_lossy()).unwrap_or_default();
+            *read = text;
+        }
+        costs.of(operation)
+    })
+}
+
+/// Which of its choices of a tenant the session has made last; 0 for none.
+pub fn tenant_choice() -> usize {
+    TENANT_CHOICE.get() as usize
+}
+
+/// Sets it as `SET` does.
+pub fn set_tenant_choice(choice: usize) {
+    let value = CString::new(choice.to_string()).unwrap_or_default();
+    // SAFETY: two NUL-terminated strings, which Postgres copies; an error unwinds through pgrx.
+    unsafe {
+        pg_sys::SetConfigOption(
+            TENANT_CHOICE_NAME.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+        );
+    }
 }
 
 /// Whether calls are counted.

@@ -2,6 +2,7 @@
 //! proxies. What may flow is a row of `rate_limits`: the key's own, else its tenant's, else that of all.
 
 use crate::error::Error;
+use crate::gucs;
 use crate::stats::{self, BucketKey, Counter, Shared};
 use crate::table::{Slot, Table};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -36,6 +37,11 @@ pub fn forget() {
     STATE.set(None);
 }
 
+/// Where the buckets of the call in progress stand, for the DETAIL of its error; `None` when nothing limits it.
+pub fn state() -> Option<Value> {
+    STATE.with_borrow(Clone::clone)
+}
+
 fn limits_of(tenant: i64, key: i64) -> Option<Limits> {
     let table = Table::open(c"rate_limits", c"rate_limits_pkey")?;
     for owner in [[tenant, key], [tenant, 0], [0, 0]] {
@@ -64,13 +70,19 @@ fn read(table: &Table, slot: &Slot) -> Limits {
 
 /// Charges the key for its call. Raises 54000 when that is too much.
 pub fn charge_call() -> Result<(), ErrorReport> {
-    charge_caller(u64::from(stats::take_charge()), 0)
+    charge_caller(stats::take_charge().map_or(0, gucs::cost_of), 0)
 }
 
 /// Charges the key for the tokens that it has embedded. Raises 54000 when that is too much.
 #[pg_extern(sql = false, volatile, strict)]
 fn charge_tokens(tokens: i64) -> Result<(), ErrorReport> {
     charge_caller(0, tokens.max(0) as u64)
+}
+
+/// Charges the key for a request that is answered without being run. Raises 54000 when that is too much.
+#[pg_extern(sql = false, volatile)]
+fn charge_repetition() -> Result<(), ErrorReport> {
+    charge_caller(1, 0)
 }
 
 /// SQL users are not limited.
@@ -132,6 +144,9 @@ fn charge(
                     return Ok(());
                 }
                 stats::add(Counter::Limited, 1);
+                if gucs::track() {
+                    stats::count_ever(shared, if scope == 2 { "limit.tokens" } else { "limit.requests" }, 1);
+                }
                 show(&mut state, kind, &limit, refusal.level);
                 return Err(refused(kind, &limit, cost, refusal, &state));
             }
@@ -179,6 +194,12 @@ fn refused(kind: &str, limit: &Limit, cost: u64, refusal: Refusal, state: &Value
 #[pg_extern(sql = false, volatile)]
 fn rate_state() -> Option<JsonB> {
     STATE.take().map(JsonB)
+}
+
+/// The same, left where it is.
+#[pg_extern(sql = false, stable, parallel_safe)]
+fn rate_shown() -> Option<JsonB> {
+    state().map(JsonB)
 }
 
 /// Raises 55000 when nobody would be limited.

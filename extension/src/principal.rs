@@ -4,6 +4,7 @@
 //! the transaction ends. Every entry of the API sets it anew: `api_*` from an API key, `vs_*` from the database role.
 
 use crate::error::Error;
+use crate::gucs;
 use crate::table::Table;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -54,8 +55,10 @@ pub struct Principal {
 thread_local! {
     static CURRENT: RefCell<Option<Principal>> = const { RefCell::new(None) };
     static STORE: Cell<i64> = const { Cell::new(0) };
-    /// The tenant that a database role has chosen for the session.
-    static CHOSEN: Cell<Option<(pg_sys::Oid, i64)>> = const { Cell::new(None) };
+    /// What database roles have chosen in this session, each choice once: the role and the tenant. Which of them holds
+    /// is a setting, so that it ends with what ends settings. Whoever sets that by hand gets at most an earlier choice
+    /// of the same role, and each call asks anew whether the role has the tenant.
+    static CHOICES: RefCell<Vec<(pg_sys::Oid, i64)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Tenant and API key of whoever called last in this transaction; zeros for nobody.
@@ -125,12 +128,14 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
     let user = unsafe { pg_sys::GetOuterUserId() };
     let Some(tenants) = Table::open(c"tenants", c"tenants_id_key") else { return Ok(None) };
     let granted = grants(user)?;
-    let chosen = CHOSEN.get().filter(|(chooser, _)| *chooser == user).map(|(_, tenant)| tenant);
+    let chosen = chosen_by(user);
     let found = match (chosen, &granted[..]) {
         (Some(chosen), granted) if granted.iter().any(|(tenant, _)| *tenant == chosen) => {
             granted.iter().find(|(tenant, _)| *tenant == chosen).copied()
         }
         (Some(chosen), _) if manages_all(user) => Some((chosen, Access::Operator)),
+        // Never another one in its place.
+        (Some(_), _) => return Err(Error::LostTenant),
         (_, []) if manages_all(user) => {
             let tenant = tenants.column(c"tenant_id");
             let mut scan = tenants.scan_text(&[], "default");
@@ -143,6 +148,13 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
     let (tenant, access) = found.ok_or(Error::NoTenant)?;
     enter(Principal { tenant, key: 0, access, stores: None, filter: None });
     Ok(Some(tenant))
+}
+
+/// The tenant that the role has chosen in this session.
+fn chosen_by(user: pg_sys::Oid) -> Option<i64> {
+    let choice = gucs::tenant_choice().checked_sub(1)?;
+    let (chooser, tenant) = CHOICES.with_borrow(|choices| choices.get(choice).copied())?;
+    (chooser == user).then_some(tenant)
 }
 
 /// Whether a role manages every tenant: superusers and members of `vectorstore_admin`.
@@ -199,12 +211,22 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     Ok(found)
 }
 
-/// Remembers for the session which tenant the SQL user wants; a tenant that is not the user's is refused by the next call.
+/// Remembers for the session which tenant the SQL user wants, until that is reset or rolled back; a tenant that is not the
+/// user's is refused by the next call.
 #[pg_extern(sql = false)]
 fn choose_tenant(tenant: Option<i64>) {
     // SAFETY: only reads a variable of the session.
     let user = unsafe { pg_sys::GetOuterUserId() };
-    CHOSEN.set(tenant.map(|tenant| (user, tenant)));
+    let choice = tenant.map_or(0, |tenant| {
+        CHOICES.with_borrow_mut(|choices| {
+            let known = choices.iter().position(|known| *known == (user, tenant));
+            1 + known.unwrap_or_else(|| {
+                choices.push((user, tenant));
+                choices.len() - 1
+            })
+        })
+    });
+    gucs::set_tenant_choice(choice);
 }
 
 /// Raises 42501 when the caller may not do that much.

@@ -291,6 +291,26 @@ mod tests {
         assert_eq!(known(Method::PUT, "/v1/files"), None);
     }
 
+    /// Otherwise a request that was refused here and one that the database answered would be counted apart.
+    #[test]
+    fn functions_are_counted_under_the_names_of_routes() {
+        learn(&crate::openapi::document());
+        let routes: Vec<&String> = OPERATIONS.get().unwrap().values().collect();
+        let mut seen = 0;
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db")).unwrap() {
+            let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for call in source.split("SELECT vectorstore.").skip(1) {
+                let function = call.split('(').next().unwrap();
+                let operation = operation::of_function(function);
+                if operation.counts {
+                    assert!(routes.iter().any(|route| *route == operation.name), "{function}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 40, "{seen}");
+    }
+
     #[test]
     fn functions_that_are_requests_count() {
         assert!(counts("SELECT vectorstore.api_search($1, $2)"));

@@ -283,11 +283,11 @@ fn from_detail(status: StatusCode, message: &str, detail: &Value) -> ClientError
     let mut error = Error::client(status, message);
     error.code = text("code").map(Cow::Owned);
     error.param = text("param");
+    error.rate = detail.get("rate").and_then(|rate| RateState::deserialize(rate).ok());
     match status {
         StatusCode::TOO_MANY_REQUESTS => {
             let millis = detail.get("retry_after_ms").and_then(Value::as_u64);
             error.retry_after = millis.map(Duration::from_millis);
-            error.rate = detail.get("rate").and_then(|rate| RateState::deserialize(rate).ok());
             // A quota does not refill by waiting; a rate limit says when to come back, unless no wait would do.
             let limited = match detail.get("type").and_then(Value::as_str) {
                 Some("tokens") => Some("tokens"),

@@ -50,6 +50,7 @@ BEGIN
     FROM unnest(p_models, p_revisions, p_dimensions, p_hashes, p_hits) AS u(model, revision, dimensions, hash, hits)
     WHERE c.model = u.model AND c.revision = u.revision AND c.dimensions = u.dimensions AND c.input_hash = u.hash;
     GET DIAGNOSTICS counted = ROW_COUNT;
+    PERFORM vectorstore._stat_count('cache.hits', (SELECT sum(h)::bigint FROM unnest(p_hits) h));
     RETURN counted;
 END
 $$;

@@ -22,8 +22,10 @@ BEGIN
     WHERE k.tenant_id = tenant AND k.key_hash = substr(p_key, 1, 32) AND k.name = p_name FOR UPDATE;
     IF known.lease_until > clock_timestamp() OR known.tenant_id IS NULL THEN
         -- Somebody is at it, or has just given it up.
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT CASE WHEN known.digest <> p_digest THEN 'other' ELSE 'busy' END, NULL::bytea, NULL::integer, NULL::text, NULL::bytea;
     ELSIF known.body IS NOT NULL AND known.created_at > now() - interval '24 hours' THEN
+        PERFORM vectorstore._charge_repetition();
         RETURN QUERY SELECT 'done', known.digest, known.status::integer, known.content_type, known.body;
     ELSE
         -- Forgotten, or left by a process that died before it changed anything.
@@ -35,7 +37,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_claim_request(bytea, text, bytea, bytea, integer) IS
-    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request).';
+    'Begins a request with an Idempotency-Key. State: new (run it under this lease), done (with the answer and the digest of its request), busy (it is running) or other (it is running, but is another request). A new one is charged to rate limits where it runs, any other here: 54000 when it comes too often.';
 
 CREATE FUNCTION vectorstore.api_renew_request(p_key bytea, p_name text, p_lease bytea, p_seconds integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -83,17 +83,15 @@ $$;
 COMMENT ON FUNCTION vectorstore._open_key(bytea, text) IS
     'Makes the owner of a credential the caller and returns the tenant. Access: search (read, and the function heeds the mandatory filter of a key), read, write, create (write, and the function makes stores), admin or operator. 28000 for a key that is unknown, revoked, expired or used from elsewhere, 54000 when it comes too often, 42501 when it may not do that much.';
 
--- What a key with a mandatory filter reads.
+-- What a key with a mandatory filter reads. It stands beside the filter of the search and not around it, so that the one
+-- may be as big as the other, and errors are about what the client wrote.
 CREATE FUNCTION vectorstore._restricted(p_options jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     mandatory jsonb := vectorstore._mandatory_filter();
-    filter jsonb := nullif(p_options->'filter', 'null');
 BEGIN
-    RETURN CASE WHEN mandatory IS NULL THEN p_options
-                WHEN filter IS NULL THEN coalesce(p_options, '{}') || jsonb_build_object('filter', mandatory)
-                ELSE p_options || jsonb_build_object('filter', jsonb_build_object('type', 'and', 'filters', jsonb_build_array(mandatory, filter))) END;
+    RETURN CASE WHEN mandatory IS NULL THEN p_options ELSE coalesce(p_options, '{}') || jsonb_build_object('mandatory', mandatory) END;
 END
 $$;
 COMMENT ON FUNCTION vectorstore._restricted(jsonb) IS 'Options of a search with the caller''s mandatory filter added.';
@@ -155,6 +153,24 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_check_key(bytea) IS 'True for a valid API key; 28000 for any other.';
+
+-- The models are known to the proxy alone; who asks for them is known here, and charged as for any other request.
+CREATE FUNCTION vectorstore.api_list_models(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+CREATE FUNCTION vectorstore.api_retrieve_model(p_key bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN vectorstore._open_key(p_key, 'search') IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION vectorstore.api_list_models(bytea) IS 'GET /models: charges the key, true for a valid one; 28000 for any other, 54000 when it comes too often.';
+COMMENT ON FUNCTION vectorstore.api_retrieve_model(bytea) IS 'GET /models/{model}: the same.';
 
 -- Store of an HTTP request. The number was decoded from the id by the caller; the whole id must match.
 -- A store of another tenant, or outside of the key's scope, looks like one that does not exist.

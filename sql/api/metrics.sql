@@ -1,5 +1,20 @@
 -- What a monitor reads. Numbers of the whole database: no tenant, no store and no key is named.
 
+-- Read every few seconds, and so never whole: of a big table some blocks, always the same ones, stand for the rest.
+CREATE FUNCTION vectorstore._cache_size() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sampled constant integer := 256;
+    blocks bigint := pg_relation_size('vectorstore.embedding_cache') / current_setting('block_size')::bigint;
+    share double precision := least(1, sampled::double precision / greatest(blocks, 1));
+BEGIN
+    RETURN (SELECT jsonb_build_object('rows', round(count(*) / share), 'bytes', round(coalesce(sum(4 * c.dimensions + 300), 0) / share))
+            FROM vectorstore.embedding_cache c TABLESAMPLE SYSTEM (100 * share) REPEATABLE (0));
+END
+$$;
+COMMENT ON FUNCTION vectorstore._cache_size() IS 'Rows and bytes of the embedding cache: exact up to 2 MB, and beyond that an estimate from a sample of 2 MB.';
+
 CREATE FUNCTION vectorstore.api_metrics() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -14,12 +29,21 @@ BEGIN
                 -- Every second bound: those that double.
                 'buckets', ARRAY(SELECT ARRAY[vectorstore._bucket_bound(b), (SELECT coalesce(sum(c), 0) FROM unnest(e.buckets[1:b]) c)]
                                  FROM generate_series(1, 39, 2) b)) ORDER BY e.operation)
-                FILTER (WHERE e.calls > 0), '[]'),
-            'quota_refused', (SELECT coalesce(sum(q.calls), 0) FROM vectorstore._stat_ever() q WHERE q.operation LIKE 'quota.%'),
-            'rate_limited', jsonb_build_object('requests', coalesce(sum(e.limited), 0), 'dry_run', coalesce(sum(e.would_limit), 0)))
-    INTO body FROM vectorstore._stat_ever() e WHERE e.operation NOT LIKE 'quota.%';
+                FILTER (WHERE e.calls > 0 AND e.operation NOT LIKE '%.%'), '[]'),
+            -- What is counted under names of no function.
+            'quota_refused', jsonb_build_object(
+                'stores', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.stores'), 0),
+                'chunks', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.chunks'), 0),
+                'bytes', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'quota.bytes'), 0)),
+            'rate_limited', jsonb_build_object(
+                'requests', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.requests'), 0),
+                'tokens', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'limit.tokens'), 0),
+                'dry_run', coalesce(sum(e.would_limit), 0)),
+            'embedding_cache', jsonb_build_object('hits', coalesce(sum(e.calls) FILTER (WHERE e.operation = 'cache.hits'), 0)))
+    INTO body FROM vectorstore._stat_ever() e;
     body := body || jsonb_build_object('stats', (
-        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3))
+        SELECT jsonb_build_object('entries', m.entries, 'capacity', m.capacity, 'overflow', m.overflow, 'flush_age_seconds', round(m.flush_age::numeric, 3),
+                                  'buckets', m.buckets)
         FROM vectorstore._stat_memory() m));
     IF vectorstore._schema_version() < 8 THEN
         RETURN body;
@@ -30,8 +54,7 @@ BEGIN
     ) || jsonb_build_object(
         'jobs', (SELECT jsonb_build_object('waiting', count(*) FILTER (WHERE j.lease IS NULL), 'running', count(*) FILTER (WHERE j.lease IS NOT NULL))
                  FROM vectorstore.ingest_jobs j),
-        'embedding_cache', (SELECT jsonb_build_object('hits', coalesce(sum(k.hits), 0), 'rows', count(*), 'bytes', coalesce(sum(4 * k.dimensions + 300), 0))
-                            FROM vectorstore.embedding_cache k));
+        'embedding_cache', body->'embedding_cache' || vectorstore._cache_size());
 END
 $$;
 COMMENT ON FUNCTION vectorstore.api_metrics() IS

@@ -76,7 +76,9 @@ AS $$
 DECLARE
     filter jsonb := nullif(p_options->'filter', 'null');
     path jsonpath := vectorstore._filter_path(filter)::jsonpath;
-    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false);
+    mandatory jsonb := p_options->'mandatory';
+    mandatory_path jsonpath := vectorstore._filter_path(mandatory)::jsonpath;
+    virtual boolean := coalesce(vectorstore._filter_is_virtual(filter), false) OR coalesce(vectorstore._filter_is_virtual(mandatory), false);
     created_from bigint := (p_options->>'created_from')::bigint;
     created_to bigint := (p_options->>'created_to')::bigint;
 BEGIN
@@ -85,6 +87,7 @@ BEGIN
         FROM vectorstore.embeddings e
         WHERE e.store_id = p_store_id AND e.chunk_id > p_after
           AND (path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ path)
+          AND (mandatory_path IS NULL OR vectorstore._passes(virtual, e.metadata, e.filename, e.file_id, e.id) @@ mandatory_path)
           AND (created_from IS NULL OR vectorstore._microseconds(e.created_at) >= created_from)
           AND (created_to IS NULL OR vectorstore._microseconds(e.created_at) < created_to)
         ORDER BY e.chunk_id LIMIT p_rows);

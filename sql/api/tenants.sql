@@ -220,10 +220,10 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN
         NULL;
     END;
-    PERFORM vectorstore._choose_tenant(NULL);
+    -- The error takes the choice back.
     PERFORM vectorstore._fail('P0002', format('No tenant found with id ''%s''.', vectorstore._shown(tenant)), NULL, 'tenant');
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_set_tenant(text) IS
-    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. P0002 for a tenant that is not the role''s.';
+    'Chooses for this session the tenant that the role works for: any for superusers and members of vectorstore_admin, one of those granted for others. NULL: no choice. DISCARD ALL, RESET ALL and a rollback take it back. P0002 for a tenant that is not the role''s, and the choice stays as it was.';

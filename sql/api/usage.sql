@@ -178,3 +178,35 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.vs_stats(text, text, text) IS
     'Usage of the caller''s tenant, or of one store (id or name), over time: range daily, weekly, monthly or all; bucket minute or hour, hour or day, hour or day, day or month. Buckets without usage have no row. Those of a tenant are for its administrators: 42501 for others. 22023 for another range or bucket, P0002 for an unknown store.';
+
+-- API: public
+CREATE FUNCTION @extschema@.vs_usage_logs(since timestamptz DEFAULT NULL, key text DEFAULT NULL, store text DEFAULT NULL) RETURNS TABLE (
+    at timestamptz, key_id text, store_id text, operation text, calls bigint, errors bigint, rate_limited bigint, would_limit bigint, rows bigint,
+    tokens bigint, embeddings_created bigint, embeddings_deleted bigint, bytes_change bigint, total_ms double precision
+)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant bigint := vectorstore._current_tenant();
+    key_number bigint;
+    store_number bigint;
+BEGIN
+    IF tenant IS NULL OR vectorstore._schema_version() < 8 THEN
+        RETURN;
+    END IF;
+    PERFORM vectorstore._require_access('admin');
+    key_number := CASE WHEN key IS NOT NULL THEN vectorstore._find_key(tenant, key) END;
+    store_number := CASE WHEN store IS NOT NULL THEN vectorstore._store(store) END;
+    RETURN QUERY
+    SELECT u.logged_at, k.key_id, s.id, u.operation, u.calls, u.errors, u.limited, u.would_limit, u.rows, u.tokens, u.created, u.deleted, u.bytes,
+           u.microseconds / 1000.0::double precision
+    FROM vectorstore.usage_logs u
+    LEFT JOIN vectorstore.api_keys k ON k.tenant_id = tenant AND k.key = u.api_key
+    LEFT JOIN vectorstore.stores s ON s.tenant_id = tenant AND s.store_id = u.store_id
+    WHERE u.tenant_id = tenant AND u.logged_at >= coalesce(since, now() - interval '1 day') AND (key_number IS NULL OR u.api_key = key_number)
+      AND (store_number IS NULL OR u.store_id = store_number)
+    ORDER BY u.logged_at, u.log_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.vs_usage_logs(timestamptz, text, text) IS
+    'The log of use: who called what when, a row for each flush, API key, store and operation; since some time or of the last day, of one key (by its id) or about one store (id or name), or of all. key_id is NULL for SQL users and for keys that were deleted, store_id for calls about no store and for stores that were deleted. What was not flushed yet is not there, nor what is older than vectorstore.usage_log_retention. For administrators of the tenant: 42501 for others. P0002 for an unknown key or store.';

@@ -7,7 +7,7 @@ import time
 from collections import namedtuple
 from urllib.parse import urlsplit
 
-Answer = namedtuple("Answer", "status headers body at")
+Answer = namedtuple("Answer", "status headers body at seconds")
 
 
 class Connection:
@@ -29,10 +29,10 @@ class Connection:
         response = self.connection.getresponse()
         data = response.read()
         names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, names, data, at)
+        return Answer(response.status, names, data, at, time.monotonic() - at)
 
 
-def offer(base_urls, api_key, rate, seconds, method="GET", path="/vector_stores?limit=1", threads=4):
+def offer(base_urls, api_key, rate, seconds, method="GET", path="/vector_stores?limit=1", body=None, threads=4):
     """Offers `rate` requests a second in all to the proxies, each by some threads; the answers in the order of sending."""
     workers = [url for url in base_urls for _ in range(threads)]
     answers, lock = [], threading.Lock()
@@ -44,7 +44,7 @@ def offer(base_urls, api_key, rate, seconds, method="GET", path="/vector_stores?
         due = begin + at * pause / len(workers)
         while due < begin + seconds:
             time.sleep(max(0, due - time.monotonic()))
-            own.append(connection.send(method, path))
+            own.append(connection.send(method, path, body))
             due += pause
         with lock:
             answers.extend(own)

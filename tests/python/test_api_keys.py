@@ -287,6 +287,77 @@ def test_a_key_with_a_filter_reads_what_passes_it(tenant, papers):
         check(http.get(path), 403, "insufficient_permissions")
 
 
+def nested(leaf, levels):
+    """The filter, so many levels deep."""
+    for _ in range(levels - 1):
+        leaf = {"type": "or", "filters": [leaf]}
+    return leaf
+
+
+def test_filters_of_keys_and_of_searches_may_both_be_as_big_as_filters_are(tenant, papers):
+    store, _ = papers
+    secret = {"type": "eq", "key": "level", "value": "secret"}
+    opened = {"type": "eq", "key": "level", "value": "open"}
+    wide = [{"type": "in", "key": "level", "value": ["open", *(f"{part} {n}" for n in range(999))]} for part in range(10)]
+    long = {"type": "or", "filters": [opened] * 511}
+    for mandatory in (nested(opened, 32), {"type": "and", "filters": wide}, long):
+        http = tenant.client("read", filter=mandatory)
+
+        def search(filters, **body):
+            body = {"query": "memo harvests", "max_num_results": 50, "filters": filters} | body
+            return http.post(f"/vector_stores/{store}/search", body)
+
+        for filters, hits in [
+            (nested(secret, 32), 0),
+            (nested({"type": "ne", "key": "level", "value": "x"}, 32), 7),
+            ({"type": "or", "filters": [secret] * 511}, 0),
+            ({"type": "and", "filters": wide}, 7),
+            (nested({"type": "lt", "key": "number", "value": 2}, 32), 2),
+            # How some clients say that they want none.
+            ({}, 7),
+            (None, 7),
+        ]:
+            for mode in ("hybrid", "vector_only", "keyword_only", "list"):
+                reply = search(filters, search_mode=mode, facets=["level"])
+                assert reply.status == 200, reply.body
+                answer = reply.json()
+                assert {result["attributes"]["level"] for result in answer["data"]} <= {"open"}
+                assert len(answer["data"]) == hits, (filters, mode)
+                # A listing counts all chunks, another search its candidates.
+                assert all(value["value"] == "open" for value in answer["facets"]["level"]["values"])
+        # One more is refused as it is to everybody, and the error says where, as the client counts.
+        for filters in (nested(secret, 33), {"type": "or", "filters": [secret] * 512}, {"type": "eq", "key": "a"}):
+            for mode in ("hybrid", "list"):
+                own, theirs = (
+                    client.post(f"/vector_stores/{store}/search", {"query": "x", "filters": filters, "search_mode": mode})
+                    for client in (http, tenant.admin)
+                )
+                assert check(own, 400) == check(theirs, 400)
+    check(tenant.admin.post("/api_keys", {"role": "read", "filter": nested(opened, 33)}), 400)
+
+
+def test_a_page_shows_nothing_that_has_become_secret(tenant, papers):
+    """The list is frozen by its first page; what a key may see is not."""
+    store, files = papers
+    http, path = tenant.client("read", filter={"level": "open"}), f"/vector_stores/{store}"
+    for mode in ("keyword_only", "list"):
+        body = {"query": "memo report harvests", "max_num_results": 1, "search_mode": mode}
+        first = http.ok("POST", f"{path}/search", body)
+        assert first["has_more"]
+        for text in tenant.admin.ok("GET", f"{path}/embeddings?limit=100")["data"]:
+            if text["metadata"]["level"] == "open" and "number" in text["metadata"]:
+                changed = {"metadata": text["metadata"] | {"level": "secret", "was": "open"}}
+                tenant.admin.ok("PATCH", f"{path}/embeddings/{text['id']}", changed)
+        tenant.admin.ok("POST", f"{path}/files/{files['open']}", {"attributes": {"level": "secret", "was": "open"}})
+        rest = http.ok("POST", f"{path}/search", body | {"max_num_results": 50, "page": first["next_page"]})
+        assert rest["data"] == [] and not rest["has_more"], mode
+        for text in tenant.admin.ok("GET", f"{path}/embeddings?limit=100")["data"]:
+            if "was" in text["metadata"] and "number" in text["metadata"]:
+                changed = {"metadata": {"level": "open", "number": text["metadata"]["number"]}}
+                tenant.admin.ok("PATCH", f"{path}/embeddings/{text['id']}", changed)
+        tenant.admin.ok("POST", f"{path}/files/{files['open']}", {"attributes": {"level": "open"}})
+
+
 def test_a_key_gives_no_more_than_it_has(tenant, operator):
     for body in ({"role": "operator"}, {"role": "operator", "name": "x"}):
         check(tenant.admin.post("/api_keys", body), 403, "insufficient_permissions")

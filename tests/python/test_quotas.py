@@ -109,6 +109,15 @@ def test_a_store_is_never_over_its_quota(database, database_url, sql_store, writ
     assert crowd.done["refused"] > 0 and crowd.done["delete"] > 0 and crowd.done["abort"] > 0
     batches = sum(crowd.done.values()) / SECONDS
     print(f"{writers} writers: {batches:.0f} batches/s, {crowd.done}")
+    # Each refusal is in an event, and while there is no room there is one event.
+    database.execute("SELECT vs_stat_flush()")
+    events = database.execute(
+        "SELECT sum(refused), count(*), count(*) FILTER (WHERE resolved_at IS NULL) FROM vectorstore.quota_events JOIN vectorstore.stores USING (store_id)"
+        " WHERE name = %s AND resource = 'chunks'",
+        [store],
+    )
+    refused, crossings, unresolved = events.fetchone()
+    assert refused == crowd.done["refused"] and crossings >= 1 and unresolved <= 1
     # Deletes pass at the limit.
     database.execute("SELECT vs_set_quota(%s, max_chunks => 0)", [store])
     with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):

@@ -235,6 +235,29 @@ def test_nobodys_requests_are_nobodys(start_proxy, own_database):
     assert own_database.one("SELECT coalesce(sum(calls), 0) FROM vs_stat_requests WHERE operation = 'list_files'") == mine
 
 
+def test_the_log_tells_what_a_key_was_used_for(start_proxy, own_database, keys):
+    proxy = start_proxy()
+    http = Http(proxy.base_url, keys[0])
+    store = http.ok("POST", "/vector_stores", {"name": "logged"})["id"]
+    question = "SELECT key_id FROM vectorstore.api_keys WHERE key_hash = sha256(%s)"
+    first, second = (own_database.one(question, key.encode()) for key in keys[:2])
+    for _ in range(3):
+        assert http.post(f"/vector_stores/{store}/search", {"query": "one", "search_mode": "keyword_only"}).status == 200
+    assert http.post(f"/vector_stores/{store}/search", {"query": "one", "page": "no page"}).status == 400
+    assert http.get("/api_keys/key_" + "a" * 24).status == 404
+    own_database.one("SELECT vs_stat_flush()")
+    query = """SELECT operation, store_id, sum(calls)::int, sum(errors)::int FROM vs_usage_logs(now() - interval '1 hour', key => %s)
+               WHERE store_id = %s OR operation = 'retrieve_api_key' GROUP BY 1, 2 ORDER BY 1"""
+    logged = own_database.all(query, first, store)
+    assert ("search_vector_store", store, 4, 1) in logged
+    assert [row[2:] for row in logged if row[1] is None] == [(1, 1)]
+    assert own_database.all(query, second, store) == []
+    # About the store, whoever asked; and nothing from before.
+    [[calls]] = own_database.all("SELECT sum(calls)::int FROM vs_usage_logs(store => %s) WHERE operation = 'search_vector_store'", store)
+    assert calls == 4
+    assert own_database.all("SELECT * FROM vs_usage_logs(clock_timestamp())") == []
+
+
 def test_a_stop_loses_nothing(start_proxy, own_database):
     proxy = start_proxy()
     question = "SELECT coalesce(sum(errors), 0)::bigint FROM vs_stat_requests WHERE operation = 'create_embedding'"

@@ -1,7 +1,9 @@
 """GET /metrics: exact counts, a format that parsers accept, nothing about tenants; and every query of deploy/ finds series."""
 
+import hashlib
 import json
 import re
+import subprocess
 import threading
 import uuid
 from pathlib import Path
@@ -12,6 +14,7 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import provider as scripted
+from http_client import Http
 from proxies import ROLE
 from serving import open_request, sessions, wait_until
 
@@ -95,6 +98,71 @@ def drive(own_database, proxy, slow):
     return [store, other, file, own_database.api_key, own_database.api_key[8:24]]
 
 
+def refuse(own_database, proxy):
+    """Requests beyond limits of requests and of tokens, and writes beyond a quota; how many of each kind."""
+    printed = subprocess.run([own_database.program, "key", "new"], capture_output=True, text=True, check=True).stdout
+    key = dict(line.split("=") for line in printed.split())["key"]
+    number = own_database.one("SELECT vs_create_api_key('narrow', %s)", hashlib.sha256(key.encode()).digest())
+    http, full = Http(proxy.base_url, key), Http(proxy.base_url, own_database.api_key)
+    own_database.all("SELECT vs_set_rate_limit(%s, requests_per_minute => 100, tokens_per_minute => 3)", number)
+    for _ in range(4):
+        assert http.post("/embeddings", {"model": "local", "input": "far too many words for this limit"}).status == 429
+    own_database.all("SELECT vs_set_rate_limit(%s, requests_per_minute => 1)", number)
+    statuses = [http.get("/vector_stores").status for _ in range(8)]
+    store = full.ok("POST", "/vector_stores", {"name": "full"})["id"]
+    own_database.all("SELECT vs_set_quota(%s, max_chunks => 1)", store)
+    written = [full.post(f"/vector_stores/{store}/embeddings", {"content": f"text {n}"}).status for n in range(6)]
+    assert set(statuses) == {429} | {200} & set(statuses) and written == [200] + [429] * 5
+    return {"requests": statuses.count(429), "tokens": 4, "chunks": 5}
+
+
+def test_refusals_are_told_apart(own_database, proxy):
+    def counts():
+        _, samples = scrape(proxy)
+        families = ("vectorstore_rate_limited_total", "vectorstore_quota_refused_total")
+        return {dict(labels)["type"]: value for (name, labels), value in samples.items() if name in families}
+
+    before = counts()
+    assert set(before) == {"requests", "tokens", "stores", "chunks", "bytes"}
+    refused = refuse(own_database, proxy)
+    after = counts()
+    assert {kind: after[kind] - before[kind] for kind in after if after[kind] != before[kind]} == refused
+    # The flush and a reset of the statistics change nothing.
+    own_database.one("SELECT vs_stat_flush()")
+    own_database.one("SELECT vs_stat_reset()")
+    assert counts() == after
+
+
+def test_a_scrape_does_not_read_the_whole_cache(own_database, proxy):
+    """Of a big embedding cache a sample stands for the rest."""
+    own_database.connection.execute(
+        "INSERT INTO vectorstore.embedding_cache (model, revision, dimensions, input_hash, embedding, hits)"
+        " SELECT 'big', '1', 16, sha256(n::text::bytea), array_fill(n, ARRAY[16])::vector, 1 FROM generate_series(1, 60000) n"
+    )
+    try:
+        own_database.connection.execute("VACUUM (ANALYZE) vectorstore.embedding_cache")
+        blocks = own_database.one("SELECT pg_relation_size('vectorstore.embedding_cache') / current_setting('block_size')::bigint")
+        with own_database.connect() as connection:
+            read = "SELECT pg_stat_get_xact_blocks_fetched('vectorstore.embedding_cache'::regclass)"
+            before = connection.execute(read).fetchone()[0]
+            cache = connection.execute("SELECT vectorstore.api_metrics()->'embedding_cache'").fetchone()[0]
+            fetched = connection.execute(read).fetchone()[0] - before
+        real = own_database.one("SELECT count(*) FROM vectorstore.embedding_cache")
+        print(f"{blocks} blocks, {fetched} read; {cache['rows']} of {real} rows")
+        assert blocks > 1000 and fetched < blocks / 2
+        assert abs(cache["rows"] - real) < 0.2 * real
+        assert abs(cache["bytes"] / cache["rows"] - 364) < 40
+        # A number that does not jump while nothing changes.
+        _, samples = scrape(proxy)
+        assert samples["vectorstore_embedding_cache_rows", ()] == cache["rows"]
+    finally:
+        own_database.connection.execute("DELETE FROM vectorstore.embedding_cache WHERE model = 'big'")
+        own_database.connection.execute("VACUUM vectorstore.embedding_cache")
+    # A small one is counted.
+    _, samples = scrape(proxy)
+    assert samples["vectorstore_embedding_cache_rows", ()] == own_database.one("SELECT count(*) FROM vectorstore.embedding_cache")
+
+
 def test_counts_are_those_of_the_client(own_database, proxy, slow):
     secrets = drive(own_database, proxy, slow)
     text, samples = scrape(proxy)
@@ -135,7 +203,7 @@ def test_counters_only_grow(own_database, proxy):
     for _ in range(20):
         after = scrape(proxy)[1]
         for key, value in after.items():
-            if key[0].endswith(("_total", "_count", "_bucket", "_sum")) and not key[0].startswith("vectorstore_embedding_cache_hits"):
+            if key[0].endswith(("_total", "_count", "_bucket", "_sum")):
                 assert value >= before.get(key, 0), key
         assert set(before) <= set(after)
         before = after

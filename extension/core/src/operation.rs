@@ -45,6 +45,9 @@ const INTERNAL: &[&str] = &[
     "vs_stat_flush",
 ];
 
+/// Functions that charge for what the proxy does by itself: it reports the request with what became of it.
+const ANSWERED_OUTSIDE: &[&str] = &["api_charge_tokens", "api_list_models", "api_retrieve_model"];
+
 /// Functions whose operation has another name than they.
 const NAMED: &[(&str, &str)] = &[
     ("api_attach_file", "create_vector_store_file"),
@@ -59,10 +62,13 @@ const NAMED: &[(&str, &str)] = &[
     ("api_delete_store_file", "delete_vector_store_file"),
     ("api_finish_file", "create_file"),
     ("api_finish_upload_part", "add_upload_part"),
+    ("api_get_api_key", "retrieve_api_key"),
     ("api_get_batch", "retrieve_vector_store_file_batch"),
     ("api_get_embedding", "retrieve_vector_store_embedding"),
     ("api_get_file", "retrieve_file"),
+    ("api_get_quotas", "list_quotas"),
     ("api_get_store_file", "retrieve_vector_store_file"),
+    ("api_get_tenant", "retrieve_tenant"),
     ("api_get_vector_store", "retrieve_vector_store"),
     ("api_insert_embeddings", "create_vector_store_embedding"),
     ("api_list_batch_files", "list_vector_store_file_batch_files"),
@@ -70,7 +76,10 @@ const NAMED: &[(&str, &str)] = &[
     ("api_list_store_files", "list_vector_store_files"),
     ("api_read_file", "download_file"),
     ("api_search", "search_vector_store"),
+    ("api_set_quota", "set_quotas"),
+    ("api_stats", "retrieve_stats"),
     ("api_store_file_content", "retrieve_vector_store_file_content"),
+    ("api_store_stats", "retrieve_vector_store_stats"),
     ("api_update_embedding", "update_vector_store_embedding"),
     ("api_update_store_file", "modify_vector_store_file"),
     ("api_update_vector_store", "modify_vector_store"),
@@ -83,6 +92,9 @@ const NAMED: &[(&str, &str)] = &[
     ("vs_list", "list_vector_store_embeddings"),
     ("vs_search", "search_vector_store"),
     ("vs_search_page", "search_vector_store"),
+    ("vs_set_quota", "set_quotas"),
+    ("vs_set_tenant_quota", "set_quotas"),
+    ("vs_stats", "retrieve_stats"),
     ("vs_update", "update_vector_store_embedding"),
     ("vs_update_store", "modify_vector_store"),
     ("vs_upsert", "create_vector_store_embedding"),
@@ -103,8 +115,7 @@ pub fn of_function(function: &str) -> Operation<'_> {
     let internal = INTERNAL.contains(&function);
     Operation {
         name: named.map_or(own, |(_, operation)| operation),
-        // What was embedded outside is reported by the proxy, with what became of it.
-        counts: !internal && !begins && function != "api_charge_tokens",
+        counts: !internal && !begins && !ANSWERED_OUTSIDE.contains(&function),
         charges: !internal && !function.starts_with("api_finish_"),
     }
 }
@@ -134,6 +145,8 @@ mod tests {
     #[test]
     fn parts_of_requests_are_none() {
         assert!(!of_function("api_claim_jobs").counts);
+        let outside = of_function("api_list_models");
+        assert_eq!((outside.name, outside.counts, outside.charges), ("list_models", false, true));
         let (begin, end) = (of_function("api_begin_file"), of_function("api_finish_file"));
         assert_eq!((begin.counts, begin.charges, end.counts, end.charges), (false, true, true, false));
         assert_eq!(begin.name, end.name);

@@ -72,9 +72,60 @@ impl Limit {
     }
 }
 
+/// What operations cost that do not cost one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Costs(Vec<(String, u64)>);
+
+impl Costs {
+    /// Most that an operation may cost.
+    pub const MAX: u64 = 1_000_000;
+
+    /// Reads `search_vector_store=2, list_files=0`; the error is for people.
+    ///
+    /// # Errors
+    /// What is not of that form, and an operation that has two costs.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut costs: Vec<(String, u64)> = Vec::new();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let wrong = || {
+                format!("Expected operation=cost, with a cost from 0 to {}, and not \"{item}\".", Self::MAX)
+            };
+            let (name, cost) = item.split_once('=').ok_or_else(wrong)?;
+            let name = name.trim_end();
+            let named =
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let cost = cost.trim_start().parse().ok().filter(|cost| named && *cost <= Self::MAX);
+            if costs.iter().any(|(known, _)| known == name) {
+                return Err(format!("The operation {name} has two costs."));
+            }
+            costs.push((name.to_owned(), cost.ok_or_else(wrong)?));
+        }
+        Ok(Self(costs))
+    }
+
+    /// The cost of an operation in requests.
+    #[must_use]
+    pub fn of(&self, operation: &str) -> u64 {
+        self.0.iter().find(|(name, _)| name == operation).map_or(1, |(_, cost)| *cost)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn costs_are_read_or_refused() {
+        let costs = Costs::parse(" search_vector_store = 2,list_files=0, ").unwrap();
+        assert_eq!(
+            ["search_vector_store", "list_files", "create_file"].map(|name| costs.of(name)),
+            [2, 0, 1]
+        );
+        assert_eq!(Costs::parse(""), Ok(Costs::default()));
+        for bad in ["a", "a=", "=1", "a=-1", "a=1.5", "a=1000001", "a=1,a=1", "a b=1", "A=1", "a=1;b=2"] {
+            assert!(Costs::parse(bad).is_err(), "{bad}");
+        }
+    }
 
     const NOW: u64 = 1_000 * NANOSECONDS;
     const LIMIT: Limit = Limit { amount: 100, seconds: 1, burst: 20 };

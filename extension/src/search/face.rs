@@ -86,6 +86,7 @@ fn vs_search(
         negatives: texts.len() - positive,
         negative_weight: finite(negative_weight),
         filter: filter.map(|filter| filter.0),
+        mandatory: None,
         score_threshold: finite(score_threshold),
         vector_threshold: finite(vector_threshold),
         keyword_threshold: finite(keyword_threshold),

@@ -31,6 +31,8 @@ pub struct Options {
     pub negatives: usize,
     pub negative_weight: Option<f64>,
     pub filter: Option<serde_json::Value>,
+    /// What a row must pass besides: the filter of the caller's key.
+    pub mandatory: Option<serde_json::Value>,
     pub score_threshold: Option<f64>,
     pub vector_threshold: Option<f64>,
     pub keyword_threshold: Option<f64>,
@@ -58,6 +60,7 @@ impl Default for Options {
             negatives: 0,
             negative_weight: None,
             filter: None,
+            mandatory: None,
             score_threshold: None,
             vector_threshold: None,
             keyword_threshold: None,
@@ -138,6 +141,8 @@ impl Request {
         let how = How::parse(&options.combine, options.rrf_k).map_err(|_| {
             invalid("Invalid value for combine. Supported values are: 'max', 'sum' and 'rrf'.", "combine")
         })?;
+        let filter = options.filter.as_ref().map(Filter::parse).transpose()?;
+        let mandatory = options.mandatory.as_ref().map(Filter::parse).transpose()?;
         let created = (options.created_from, options.created_to);
         Ok(Self {
             k: k as usize,
@@ -146,7 +151,10 @@ impl Request {
             how,
             negatives: options.negatives,
             negative_weight,
-            filter: options.filter.as_ref().map(Filter::parse).transpose()?,
+            filter: match (mandatory, filter) {
+                (Some(mandatory), Some(filter)) => Some(mandatory.and(filter)),
+                (mandatory, filter) => mandatory.or(filter),
+            },
             threshold: threshold(options.score_threshold, "score_threshold")?,
             vector_threshold: threshold(options.vector_threshold, "vector_threshold")?,
             keyword_threshold: threshold(options.keyword_threshold, "keyword_threshold")?,

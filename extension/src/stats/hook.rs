@@ -5,7 +5,7 @@
 
 use super::counters::{Counter, Delta};
 use super::shared::{Key, Shared, Table, key, shared};
-use crate::gucs;
+use crate::{gucs, limits, principal};
 use pgrx::pg_catalog::pg_proc::PgProc;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::cell::{Cell, RefCell};
@@ -116,11 +116,14 @@ fn look_up(oid: pg_sys::Oid) -> Option<Function> {
 
 fn begin(function: Function, goes_on: bool) {
     let part = PART.replace(false);
+    if !goes_on {
+        limits::forget();
+    }
     if goes_on || (!gucs::track() && !function.operation.charges) {
         CALL.set(None);
         return;
     }
-    super::forget_caller();
+    principal::forget();
     let mut function = function;
     if part {
         (function.operation.counts, function.operation.charges) = (false, false);
@@ -160,6 +163,15 @@ pub fn count(shared: Shared, who: super::Caller, operation: &str, delta: &Delta)
     shared.add(Table::Ever, &without_owner(&key), delta);
 }
 
+/// Counts what only a monitor reads, in the numbers since the server started.
+pub fn count_ever(shared: Shared, name: &str, by: i64) {
+    let mut delta = Delta::default();
+    delta.add(Counter::Calls, by);
+    // SAFETY: set for every session that runs SQL.
+    let key = key(unsafe { pg_sys::MyDatabaseId }, 0, 0, 0, name);
+    shared.add(Table::Ever, &key, &delta);
+}
+
 /// The key without tenant, store and API key.
 pub fn without_owner(key: &Key) -> Key {
     let mut key = *key;
@@ -176,10 +188,12 @@ pub fn add(counter: Counter, by: i64) {
     });
 }
 
-/// Whether the call in progress is still to be charged to rate limits: once, however often it asks who calls.
-pub fn take_charge() -> bool {
+/// The operation of the call in progress, if that is still to be charged to rate limits: once, however often it asks who
+/// calls.
+pub fn take_charge() -> Option<&'static str> {
     CALL.with_borrow_mut(|call| {
-        call.as_mut().is_some_and(|call| std::mem::take(&mut call.function.operation.charges))
+        let operation = &mut call.as_mut()?.function.operation;
+        std::mem::take(&mut operation.charges).then_some(operation.name)
     })
 }
 

@@ -9,10 +9,10 @@ mod usage;
 mod view;
 
 pub use counters::Counter;
-pub use hook::{add, take_charge};
+pub use hook::{add, count_ever, take_charge};
 pub use shared::{BucketKey, Shared, shared};
 
-use crate::{gucs, limits, principal};
+use crate::{gucs, principal};
 use pgrx::prelude::*;
 
 /// Whose call it is; zero for what is not known.
@@ -30,12 +30,6 @@ pub struct Caller {
 pub fn caller() -> Caller {
     let (tenant, key) = principal::who();
     Caller { tenant, store: principal::store(), key }
-}
-
-/// Forgets whose call the last one was.
-fn forget_caller() {
-    limits::forget();
-    principal::forget();
 }
 
 /// Prepares everything; to be called while the server loads libraries.

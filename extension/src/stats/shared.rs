@@ -173,6 +173,11 @@ impl Shared {
         (used[0].load(Relaxed), *capacity as u64, overflow.load(Relaxed))
     }
 
+    /// Number of buckets that have a place. There can be as many as entries of `Recent`.
+    pub fn bucket_count(&self) -> u64 {
+        self.0.used[2].load(Relaxed)
+    }
+
     /// When statistics were flushed last.
     pub fn flushed_at(&self) -> &AtomicI64 {
         &self.0.flushed_at

@@ -93,17 +93,25 @@ fn stat_ever() -> Rows {
     rows(shared().map_or_else(Vec::new, |shared| shared.read(Table::Ever, database(), false)))
 }
 
-/// Entries in use, how many there can be, calls that were not counted for want of one, and seconds since the last flush.
+/// Entries in use, how many there can be, calls that were not counted for want of one, seconds since the last flush, and
+/// buckets of rate limits in use, of which there can be as many as entries.
 #[pg_extern(sql = false, volatile)]
 fn stat_memory() -> TableIterator<
     'static,
-    (name!(entries, i64), name!(capacity, i64), name!(overflow, i64), name!(flush_age, f64)),
+    (
+        name!(entries, i64),
+        name!(capacity, i64),
+        name!(overflow, i64),
+        name!(flush_age, f64),
+        name!(buckets, i64),
+    ),
 > {
     TableIterator::new(shared().map(|shared| {
         let (entries, capacity, overflow) = shared.fill();
         // SAFETY: only reads the clock.
         let age = unsafe { pg_sys::GetCurrentTimestamp() } - shared.flushed_at().load(Relaxed);
-        (entries as i64, capacity as i64, overflow as i64, age.max(0) as f64 / 1e6)
+        let buckets = shared.bucket_count() as i64;
+        (entries as i64, capacity as i64, overflow as i64, age.max(0) as f64 / 1e6, buckets)
     }))
 }
 
@@ -150,6 +158,14 @@ fn stat_note(
     delta.time(calls, (microseconds / calls).max(0) as u64);
     let who = super::Caller { tenant: tenant_id, store: store_id, key: api_key };
     super::hook::count(shared, who, operation, &delta);
+}
+
+/// Counts something that only a monitor reads.
+#[pg_extern(sql = false, volatile, strict)]
+fn stat_count(name: &str, by: i64) {
+    if let Some(shared) = shared().filter(|_| by > 0 && crate::gucs::track()) {
+        super::hook::count_ever(shared, name, by);
+    }
 }
 
 /// The next call of this session is a part of a request that was counted already.

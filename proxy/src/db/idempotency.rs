@@ -1,6 +1,9 @@
 //! Functions on requests with an `Idempotency-Key`.
 
+use sqlx::Row;
+
 use super::{Db, call};
+use crate::account::note;
 use crate::deadline::bound;
 use crate::error::Result;
 use crate::idempotency::{Claim, Known, LEASE};
@@ -8,7 +11,7 @@ use crate::idempotency::{Claim, Known, LEASE};
 impl Db {
     /// Begins a request, or says what became of it.
     pub async fn claim_request(&self, claim: &Claim) -> Result<Known> {
-        let query = sqlx::query_as("SELECT * FROM vectorstore.api_claim_request($1, $2, $3, $4, $5)")
+        let query = sqlx::query("SELECT c.*, vectorstore.api_rate_state() AS rate FROM vectorstore.api_claim_request($1, $2, $3, $4, $5) c")
             .bind(claim.key.credential())
             .bind(&claim.name)
             .bind(claim.digest().map(Vec::from))
@@ -19,8 +22,16 @@ impl Db {
             let result = query.fetch_one(lease.start()).await;
             lease.finish(result)
         };
-        let (state, digest, status, content_type, body) = bound(done).await??;
-        Ok(Known { state, digest, status, content_type, body })
+        let row = bound(done).await??;
+        let known = Known {
+            state: row.try_get("state")?,
+            digest: row.try_get("digest")?,
+            status: row.try_get("status")?,
+            content_type: row.try_get("content_type")?,
+            body: row.try_get("body")?,
+        };
+        // It counts as a request where it is answered.
+        Ok(note("", row.try_get("rate").map(|rate| (known, rate)))?)
     }
 
     /// Says that a request still runs.

@@ -138,9 +138,21 @@ impl Db {
         Ok(body.into())
     }
 
-    /// Fails unless the key is valid: for requests that need nothing else from the database.
+    /// Fails unless the key is valid: before a body is read whose bytes another statement charges for.
     pub async fn check_key(&self, key: &ApiKey) -> Result<()> {
         let _: bool = read!(self, "SELECT vectorstore.api_check_key($1)", key.credential())?;
+        Ok(())
+    }
+
+    /// Fails unless the key is valid and may ask for the list of models.
+    pub async fn list_models(&self, key: &ApiKey) -> Result<()> {
+        let _: bool = read!(self, "SELECT vectorstore.api_list_models($1)", key.credential())?;
+        Ok(())
+    }
+
+    /// Fails unless the key is valid and may ask for a model.
+    pub async fn retrieve_model(&self, key: &ApiKey) -> Result<()> {
+        let _: bool = read!(self, "SELECT vectorstore.api_retrieve_model($1)", key.credential())?;
         Ok(())
     }
 

@@ -14,30 +14,41 @@ pub(super) struct Database {
 }
 
 /// Numbers without a label: type, name, help, place in the answer.
-const PLAIN: [(MetricType, &str, &str, &str); 11] = [
+const PLAIN: [(MetricType, &str, &str, &str); 12] = [
     (
         MetricType::Counter,
         "rate_limit_dry_run",
         "Requests over a limit that is only logged",
         "/rate_limited/dry_run",
     ),
+    (MetricType::Counter, "embedding_cache_hits", "Hits of the embedding cache", "/embedding_cache/hits"),
     (
-        MetricType::Counter,
-        "embedding_cache_hits",
-        "Hits of the embedding cache, of its present rows",
-        "/embedding_cache/hits",
+        MetricType::Gauge,
+        "embedding_cache_rows",
+        "Rows of the embedding cache, of a big one an estimate",
+        "/embedding_cache/rows",
     ),
-    (MetricType::Gauge, "embedding_cache_rows", "Rows of the embedding cache", "/embedding_cache/rows"),
-    (MetricType::Gauge, "embedding_cache_bytes", "Size of the embedding cache", "/embedding_cache/bytes"),
+    (
+        MetricType::Gauge,
+        "embedding_cache_bytes",
+        "Size of the embedding cache, of a big one an estimate",
+        "/embedding_cache/bytes",
+    ),
     (MetricType::Gauge, "stores", "Vector stores", "/stores"),
     (MetricType::Gauge, "chunks", "Chunks of all vector stores", "/chunks"),
     (MetricType::Gauge, "bytes", "Bytes of all vector stores", "/bytes"),
     (MetricType::Gauge, "statistics_entries", "Counters in shared memory", "/stats/entries"),
     (MetricType::Gauge, "statistics_capacity", "Room for counters in shared memory", "/stats/capacity"),
     (
+        MetricType::Gauge,
+        "rate_limit_buckets",
+        "Buckets of rate limits in shared memory, which has room for as many as for counters",
+        "/stats/buckets",
+    ),
+    (
         MetricType::Counter,
         "statistics_overflow",
-        "Calls that found no room for their counters",
+        "Calls that found no room for their counters, or for the bucket of a rate limit",
         "/stats/overflow",
     ),
     (
@@ -78,17 +89,17 @@ impl Collector for Database {
                 _ => encoder.encode_gauge(&value)?,
             }
         }
-        self.encode_pairs(&mut encoder)?;
+        self.encode_groups(&mut encoder)?;
         self.encode_operations(&mut encoder)
     }
 }
 
 impl Database {
-    /// Families with one label of two values.
-    fn encode_pairs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    /// Families with one label of few values.
+    fn encode_groups(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut family =
-            |kind: MetricType, name: &str, help: &str, label: &str, group: &str, values: [&str; 2]| {
-                let known: Vec<(&str, f64)> = values
+            |kind: MetricType, name: &str, help: &str, label: &str, group: &str, values: &[&'static str]| {
+                let known: Vec<(&'static str, f64)> = values
                     .iter()
                     .filter_map(|value| Some((*value, self.number(&format!("/{group}/{value}"))?)))
                     .collect();
@@ -113,7 +124,16 @@ impl Database {
             help,
             "type",
             "rate_limited",
-            ["requests", "tokens"],
+            &["requests", "tokens"],
+        )?;
+        let help = "Writes refused because of a quota";
+        family(
+            MetricType::Counter,
+            "vectorstore_quota_refused",
+            help,
+            "type",
+            "quota_refused",
+            &["stores", "chunks", "bytes"],
         )?;
         family(
             MetricType::Gauge,
@@ -121,7 +141,7 @@ impl Database {
             "Files to be processed",
             "state",
             "jobs",
-            ["waiting", "running"],
+            &["waiting", "running"],
         )
     }
 
@@ -193,7 +213,8 @@ mod tests {
     fn buckets_are_cumulative_and_end_with_all_calls() {
         let text = text(Some(json!({
             "operations": [{"operation": "search", "calls": 7, "errors": 1, "seconds": 0.5, "buckets": [[0.001, 2], [0.01, 6]]}],
-            "rate_limited": {"requests": 3, "tokens": 0, "dry_run": 2}, "jobs": {"waiting": 5, "running": 1}, "stores": 12,
+            "rate_limited": {"requests": 3, "tokens": 4, "dry_run": 2},
+            "quota_refused": {"stores": 0, "chunks": 6, "bytes": 0}, "jobs": {"waiting": 5, "running": 1}, "stores": 12,
         })));
         for line in [
             "vectorstore_database_up 1\n",
@@ -204,6 +225,8 @@ mod tests {
             "vectorstore_database_call_seconds_bucket{le=\"+Inf\",operation=\"search\"} 7\n",
             "vectorstore_database_call_seconds_sum{operation=\"search\"} 0.5\n",
             "vectorstore_rate_limited_total{type=\"requests\"} 3.0\n",
+            "vectorstore_rate_limited_total{type=\"tokens\"} 4.0\n",
+            "vectorstore_quota_refused_total{type=\"chunks\"} 6.0\n",
             "vectorstore_rate_limit_dry_run_total 2.0\n",
             "vectorstore_jobs{state=\"waiting\"} 5.0\n",
             "vectorstore_stores 12.0\n",

@@ -56,7 +56,7 @@ pub async fn create_embedding(
     responses((status = 200, description = "The models", body = ModelList), Failures)
 )]
 pub async fn list_models(State(state): State<AppState>, key: ApiKey) -> Result<Json<Value>> {
-    state.db().check_key(&key).await?;
+    state.db().list_models(&key).await?;
     let data: Vec<Value> = state.providers().names().into_iter().map(model_object).collect();
     Ok(Json(json!({"object": "list", "data": data})))
 }
@@ -72,7 +72,7 @@ pub async fn retrieve_model(
     key: ApiKey,
     name: ModelName,
 ) -> Result<Json<Value>> {
-    state.db().check_key(&key).await?;
+    state.db().retrieve_model(&key).await?;
     match state.providers().names().into_iter().find(|known| *known == name.0) {
         Some(known) => Ok(Json(model_object(known))),
         None => {

@@ -47,6 +47,24 @@ SELECT vectorstore.api_list_vector_stores(sha256('limited'), 1, NULL, NULL, NULL
 SELECT vectorstore.api_check_key(sha256('limited'));
 SELECT vectorstore.api_rate_state();
 
+-- What operations cost, in requests of the limit.
+SELECT vs_create_api_key('costly', sha256('costly')) AS costly \gset
+SELECT vs_set_rate_limit(:'costly', requests_per_minute => 10);
+SET vectorstore.operation_costs = 'search_vector_store=2, list_vector_stores=4';
+SELECT ask('costly') FROM generate_series(1, 3);
+SET vectorstore.operation_costs = 'list_vector_stores=0';
+SELECT ask('costly');
+SET vectorstore.operation_costs = 'list_vector_stores=11';
+SELECT ask('costly') - 'retry_after_ms';
+\set VERBOSITY default
+SET vectorstore.operation_costs = 'list_vector_stores';
+SET vectorstore.operation_costs = 'list_vector_stores=1, list_vector_stores=2';
+\set VERBOSITY terse
+SHOW vectorstore.operation_costs;
+RESET vectorstore.operation_costs;
+SELECT ask('costly') FROM generate_series(1, 3);
+SELECT vs_delete_api_key(:'costly');
+
 -- Tokens.
 SELECT vs_set_rate_limit(:'key', tokens_per_minute => 100);
 SELECT vectorstore.api_charge_tokens(sha256('limited'), 60), vectorstore.api_rate_state() #- '{tokens,reset_ms}';

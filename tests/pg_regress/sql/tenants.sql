@@ -28,6 +28,9 @@ SELECT vs_grant_tenant('vs_red', 'blue');
 SELECT vs_set_tenant('blue');
 SELECT id, name, stores, roles FROM vs_tenants;
 SELECT vs_install();
+SELECT count(*) FILTER (WHERE key_id IS NOT NULL) AS by_keys FROM vs_usage_logs('-infinity');
+SELECT * FROM vs_usage_logs(key => 'key_none');
+SELECT * FROM vs_usage_logs(store => 'nowhere');
 RESET ROLE;
 
 SET ROLE vs_blue;
@@ -44,7 +47,8 @@ SET ROLE vs_blue;
 SELECT count(*) FROM vs_search(:'red_store', 'secret');
 SELECT vs_delete_store(:'red_store');
 \set VERBOSITY terse
--- Not an administrator: no keys.
+-- Not an administrator: no keys, and no log of their use.
+SELECT count(*) FROM vs_usage_logs();
 SELECT vs_create_api_key('k', sha256('blue'));
 SELECT count(*) FROM vs_api_keys;
 SELECT vs_expire();
@@ -84,6 +88,36 @@ SELECT vs_set_tenant('red');
 SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
 SELECT vs_set_tenant('nowhere');
 SELECT vs_set_tenant(NULL);
+
+-- The choice ends as a setting does, and a setting gives nobody what is not theirs.
+SELECT vs_set_tenant('red');
+BEGIN;
+SELECT vs_set_tenant('blue');
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+ROLLBACK;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+DISCARD ALL;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SELECT vs_set_tenant('blue') FROM generate_series(1, 3);
+RESET ALL;
+SELECT count(*) FROM vs_stores WHERE name = 'docs';
+SET ROLE vs_both;
+SELECT vs_set_tenant('red');
+RESET ROLE;
+SELECT vs_revoke_tenant('vs_both', 'red');
+SET ROLE vs_both;
+-- What is taken away is not replaced by the tenant that is left, which needs no choice.
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SELECT vs_set_tenant(NULL);
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+-- A choice of the superuser's, and none.
+SET vectorstore.tenant_choice = 1;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+SET vectorstore.tenant_choice = 99;
+SELECT content FROM vs_search('docs', 'secret', mode => 'keyword_only');
+RESET vectorstore.tenant_choice;
+RESET ROLE;
+SELECT count(*) FROM pg_settings WHERE name = 'vectorstore.tenant_choice';
 
 -- A second wall: a role that was given a table sees the rows of its tenant.
 GRANT USAGE ON SCHEMA vectorstore TO vs_red, vs_stranger;

@@ -120,6 +120,12 @@ impl Filter {
         parse::parse(filter, limits).map(|root| Self { root })
     }
 
+    /// Both filters. Each may be as big as the limits allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { root: Node::All(vec![self.root, other.root]) }
+    }
+
     /// The filter as jsonpath text, meant to be bound as one parameter: `metadata @@ $1::jsonpath`.
     ///
     /// For metadata that is not NULL the result is true or false, never NULL, and equals [`Filter::matches`].
@@ -237,6 +243,17 @@ mod tests {
         ]});
         assert!(parse(deep.clone()).uses_virtual());
         assert_eq!(parse(deep).keys(), ["filename", "topic"]);
+    }
+
+    #[test]
+    fn two_filters_at_the_limits_go_together() {
+        let nest = |leaf: Value| {
+            (1..Limits::default().depth).fold(leaf, |inner, _| json!({"type": "or", "filters": [inner]}))
+        };
+        let both = parse(nest(json!({"a": 1}))).and(parse(nest(json!({"b": 1}))));
+        assert!(both.matches(&json!({"a": 1, "b": 1})));
+        assert!(!both.matches(&json!({"a": 1})) && !both.matches(&json!({"b": 1})));
+        assert_eq!(both.keys(), ["a", "b"]);
     }
 
     #[test]
