@@ -17,6 +17,7 @@ mod tenants;
 mod uploads;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -93,7 +94,7 @@ macro_rules! statement {
         loop {
             let done = async {
                 let mut lease = $db.pool.acquire().await?;
-                let result = sqlx::query_as($sql)$(.bind($arg))*.fetch_one(lease.start()).await;
+                let result = async { sqlx::query_as($sql)$(.bind($arg))*.fetch_one(lease.start().await?).await }.await;
                 lease.finish(result)
             };
             match $crate::deadline::bound(done).await {
@@ -138,7 +139,7 @@ macro_rules! transact {
         async {
             let mut lease = $db.pool.acquire().await?;
             let result = async {
-                let mut $transaction = sqlx::Connection::begin(lease.start()).await?;
+                let mut $transaction = sqlx::Connection::begin(lease.start().await?).await?;
                 let value = $work;
                 $transaction.commit().await?;
                 Ok::<_, sqlx::Error>(value)
@@ -213,7 +214,8 @@ impl Db {
                 // Whatever becomes of us (kill -9, a cut cable), our statements end.
                 ("client_connection_check_interval", "5s"),
             ]);
-        let pool = Pool::new(options, config.pool_size, metrics);
+        let limit = Duration::from_secs(config.statement_timeout.into());
+        let pool = Pool::new(options, config.pool_size, limit, metrics);
         Ok(Self { pool })
     }
 

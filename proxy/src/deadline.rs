@@ -1,8 +1,8 @@
 //! How long a request's statements may take: what the client is ready to wait, and never longer than the server's own limit.
 //!
-//! The deadline is kept with the task and not sent to Postgres, where it would cost a round trip: when it passes, the
-//! statement is dropped, and so cancelled as if the client had gone ([`crate::db::pool`]). Each statement is bounded by
-//! Postgres as well (`--statement-timeout`).
+//! The deadline is kept with the task: when it passes, the statement is dropped, and so cancelled as if the client had
+//! gone ([`crate::db::pool`]). Each statement is bounded by Postgres as well (`--statement-timeout`), which is told of a
+//! deadline that comes before that, in case we cannot cancel.
 
 use std::future::Future;
 use std::time::Duration;
@@ -36,6 +36,11 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
     let read = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let seconds = HEADERS.iter().filter_map(|name| read(name)).filter(|seconds: &f64| *seconds > 0.0);
     seconds.filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok()).min()
+}
+
+/// What is left of the time of the current request; `None` outside of a request.
+pub fn left() -> Option<Duration> {
+    DEADLINE.try_with(|deadline| deadline.saturating_duration_since(Instant::now())).ok()
 }
 
 /// Does something as long as the deadline of the current request allows.

@@ -1,6 +1,7 @@
 """A statement that nobody waits for is stopped: its client has hung up, or its deadline has passed."""
 
 import random
+import signal
 import threading
 import time
 import uuid
@@ -69,6 +70,31 @@ def test_the_deadline_of_a_request_stops_its_statement(own_database, proxy, slow
     assert (reply.status, reply.json()["error"]["type"]) == (504, "server_error")
     assert 0.9 < reply.seconds < 2
     wait_until(lambda: not busy(own_database), SOON, "the statement is gone")
+
+
+def test_the_deadline_holds_without_the_proxy(own_database, start_proxy, slow):
+    """Postgres knows it, too: a proxy that stands still cannot cancel."""
+    proxy = start_proxy(pool_size=1, ingest_workers=0)
+    slow(LIST, LONG)
+    connection = open_request(proxy, "GET", "/vector_stores", headers={"x-request-timeout": "1"})
+    wait_until(lambda: busy(own_database), 10, "the statement begins")
+    proxy.process.send_signal(signal.SIGSTOP)
+    try:
+        taken = wait_until(lambda: not busy(own_database), 1 + SOON, "the statement is gone")
+        print(f"gone {taken:.2f} s after its beginning")
+    finally:
+        proxy.process.send_signal(signal.SIGCONT)
+        connection.close()
+
+
+def test_a_deadline_is_of_one_request(own_database, start_proxy, slow):
+    """The next request on the connection has all the time that it needs."""
+    proxy = start_proxy(pool_size=1, ingest_workers=0)
+    assert proxy.http.get("/vector_stores", headers={"x-request-timeout": "1"}).status == 200
+    slow(LIST, 3)
+    assert proxy.http.get("/vector_stores").status == 200
+    assert proxy.http.get("/vector_stores", headers={"x-request-timeout": "1"}).status == 504
+    assert proxy.http.get("/vector_stores").status == 200
 
 
 def test_the_setting_bounds_every_request(own_database, start_proxy, slow):

@@ -19,7 +19,7 @@ impl Db {
             .bind(LEASE.as_secs() as i32);
         let done = async {
             let mut lease = self.pool.acquire().await?;
-            let result = query.fetch_one(lease.start()).await;
+            let result = async { query.fetch_one(lease.start().await?).await }.await;
             lease.finish(result)
         };
         let row = bound(done).await??;
@@ -74,7 +74,7 @@ impl Db {
             .bind(&claim.name)
             .bind(&claim.lease[..]);
         let mut lease = self.pool.acquire().await?;
-        let result = query.execute(lease.start()).await;
+        let result = async { query.execute(lease.start().await?).await }.await;
         lease.finish(result)?;
         Ok(())
     }

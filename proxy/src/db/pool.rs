@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::config::ACQUIRE_TIMEOUT;
+use crate::deadline;
 use crate::metrics::PoolMetrics;
 
 use super::reserved::Reserved;
@@ -29,6 +30,8 @@ const MAX_AGE: Duration = Duration::from_secs(1800);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(400));
 /// An abandoned statement that ends within this time is not cancelled.
 const GRACE: Duration = Duration::from_millis(20);
+/// How much later than we Postgres ends a statement whose request's deadline has passed.
+const MARGIN: Duration = Duration::from_secs(1);
 /// An abandoned connection that is not silent by then is closed.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,6 +43,8 @@ struct Inner {
     options: PgConnectOptions,
     permits: Arc<Semaphore>,
     size: u32,
+    /// Limit of each statement.
+    statement_timeout: Duration,
     idle: Mutex<Vec<Slot>>,
     /// Stops statements.
     canceller: Reserved,
@@ -55,6 +60,8 @@ pub(super) struct Slot {
     made: Instant,
     used: Instant,
     suspect: bool,
+    /// Whether Postgres may have been told a shorter limit than its statements have in general.
+    hurried: bool,
 }
 
 impl Slot {
@@ -62,7 +69,7 @@ impl Slot {
         let mut connection = PgConnection::connect_with(options).await?;
         let pid = sqlx::query_scalar("SELECT pg_catalog.pg_backend_pid()").fetch_one(&mut connection).await?;
         let now = Instant::now();
-        Ok(Self { connection, pid, made: now, used: now, suspect: false })
+        Ok(Self { connection, pid, made: now, used: now, suspect: false, hurried: false })
     }
 
     /// Whether statements may be sent; asks the server when there is doubt.
@@ -100,11 +107,24 @@ pub struct Lease {
 
 impl Lease {
     /// The connection for a statement or a transaction; its result goes through [`Lease::finish`].
-    pub fn start(&mut self) -> &mut PgConnection {
+    ///
+    /// Where the request has a deadline before the limit of statements, Postgres is told: should we not be able to stop the
+    /// statement then, it stops by itself. Other requests do not pay for that with a round trip.
+    pub async fn start(&mut self) -> Result<&mut PgConnection, Error> {
         self.state = State::Busy;
         let slot =
             self.slot.as_mut().unwrap_or_else(|| unreachable!("a lease has its connection until it ends"));
-        &mut slot.connection
+        let most = self.pool.0.statement_timeout;
+        let limit = deadline::left().map_or(most, |left| most.min(left + MARGIN));
+        if limit < most || slot.hurried {
+            slot.hurried = true;
+            sqlx::query("SELECT pg_catalog.set_config('statement_timeout', $1, false)")
+                .bind(limit.as_millis().to_string())
+                .execute(&mut slot.connection)
+                .await?;
+            slot.hurried = limit < most;
+        }
+        Ok(&mut slot.connection)
     }
 
     /// Notes what the result says about the connection.
@@ -141,11 +161,26 @@ impl Drop for Lease {
 
 impl Pool {
     /// Connects when the first request needs it.
-    pub fn new(options: PgConnectOptions, size: u32, metrics: PoolMetrics) -> Self {
+    pub fn new(
+        options: PgConnectOptions,
+        size: u32,
+        statement_timeout: Duration,
+        metrics: PoolMetrics,
+    ) -> Self {
         metrics.size.set(i64::from(size));
         let (canceller, observer) = (Reserved::new(options.clone()), Reserved::new(options.clone()));
         let permits = Arc::new(Semaphore::new(size as usize));
-        Self(Arc::new(Inner { options, permits, size, idle: Mutex::default(), canceller, observer, metrics }))
+        let idle = Mutex::default();
+        Self(Arc::new(Inner {
+            options,
+            permits,
+            size,
+            statement_timeout,
+            idle,
+            canceller,
+            observer,
+            metrics,
+        }))
     }
 
     /// A connection, or an error after [`ACQUIRE_TIMEOUT`].
