@@ -77,7 +77,7 @@ pub fn cosines(queries: &[Query], chunk: &Chunk, mut visit: impl FnMut(usize, f6
     });
 }
 
-/// How often each term of each query occurs in a document, and its length.
+/// How often each term of each query occurs in a document, and its length; empty when none of them does.
 pub struct Counts {
     counts: Vec<u32>,
     length: u32,
@@ -86,17 +86,24 @@ pub struct Counts {
 impl Counts {
     pub fn new(queries: &[Query], lexemes: TsVector) -> Self {
         let mut counts = vec![0; queries.iter().map(|query| query.terms.len()).sum()];
-        let mut rest = counts.as_mut_slice();
+        let (mut rest, mut held) = (counts.as_mut_slice(), 0);
         for query in queries {
             let (these, others) = rest.split_at_mut(query.terms.len());
-            query.terms.counts(lexemes, these);
+            held += query.terms.counts(lexemes, these);
             rest = others;
+        }
+        // Most documents hold none of the terms, and their length takes a walk over all lexemes to find.
+        if held == 0 {
+            return Self { counts: Vec::new(), length: 0 };
         }
         Self { counts, length: lexemes.total().min(MAX_LENGTH) }
     }
 
-    /// The counts of one query's terms.
+    /// The counts of one query's terms; none at all when no query's occur.
     pub fn of(&self, queries: &[Query], query: usize) -> &[u32] {
+        if self.counts.is_empty() {
+            return &[];
+        }
         let before: usize = queries[..query].iter().map(|query| query.terms.len()).sum();
         &self.counts[before..before + queries[query].terms.len()]
     }
