@@ -164,13 +164,13 @@ def filters(run: Run, data: Data, qdrant: embedded.Qdrant | None) -> None:
     run.report.results["filters"] = details
     for share in list(selected)[1:]:
         run.report.add(
-            Row("4", f"recall@10, filter of {share}", recalls[share], "", must=0.95, moonshot=0.99, at_least=True)
+            Row("4a", f"recall@10, filter of {share}", recalls[share], "", must=0.95, moonshot=0.99, at_least=True)
         )
-    run.report.add(Row("4", "answers shorter than k while k rows match", float(short), "", must=0))
+    run.report.add(Row("4b", "answers shorter than k while k rows match", float(short), "", must=0))
     for mode in ("ours", "ours, hybrid"):
         worst = max((times[mode, share] for share in list(selected)[1:]), key=lambda time: time.p50)
         row = Row(
-            "4" if mode == "ours" else "",
+            "4c" if mode == "ours" else "",
             f"worst filtered p50 ÷ unfiltered ({mode})",
             worst.p50,
             peer=times[mode, "all"].p50,

@@ -33,6 +33,9 @@ def parser(name: str, size: int = 100_000) -> argparse.ArgumentParser:
     options.add_argument("--rounds", type=int, help="rounds over all queries (3)")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--strict", action="store_true", help="fail when a row misses its bound")
+    options.add_argument(
+        "--judge", default="", metavar="ROW,...", help="fail when one of these rows misses its bound, or is not there"
+    )
     options.add_argument("--publish", action="store_true", help="write to docs/benchmarks too")
     options.add_argument(
         "--cache", type=pathlib.Path, default=ROOT / ".vectorstore/bench-cache", help="embeddings are kept here"
@@ -96,4 +99,8 @@ class Run:
         if missed:
             self.say(f"missed: rows {', '.join(missed)}")
         self.say(f"also in {options.output}/{self.report.name}.json and .md")
-        return 1 if missed and options.strict else 0
+        judged = set(filter(None, options.judge.split(",")))
+        absent = judged - {row.row for row in self.report.rows}
+        if absent:
+            self.say(f"not measured: rows {', '.join(sorted(absent))}")
+        return 1 if absent or judged.intersection(missed) or (missed and options.strict) else 0
