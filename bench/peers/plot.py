@@ -25,7 +25,7 @@ class Axis:
             ]
         else:
             step = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)))
-            step = next(step * part for part in (0.1, 0.2, 0.5, 1) if (high - low) / (step * part) <= 8)
+            step = next(step * part for part in (0.1, 0.2, 0.5, 1, 2) if (high - low) / (step * part) <= 8)
             first, last = math.floor(low / step), math.ceil(high / step)
             self.ticks = [step * number for number in range(first, max(last, first + 1) + 1)]
         self.low, self.high = self._scale(self.ticks[0]), self._scale(self.ticks[-1])
