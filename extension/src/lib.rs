@@ -20,6 +20,7 @@ mod jsonb;
 mod language;
 mod limits;
 mod model;
+mod output;
 mod pack;
 mod preload;
 mod principal;

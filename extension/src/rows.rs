@@ -219,6 +219,11 @@ impl Chunk<'_, '_> {
         Jsonb::new(self.slot.get(self.columns.metadata).expect("the column is never NULL"))
     }
 
+    /// The same as it is stored.
+    pub fn metadata_value(&self) -> Plain {
+        Plain::new(self.slot.get(self.columns.metadata))
+    }
+
     /// Its lexemes, as `tsvector`.
     pub fn lexemes(&self) -> Plain {
         Plain::new(self.slot.get(self.columns.tsv))
@@ -279,10 +284,9 @@ impl Plain {
         TsVector::new(self.bytes().unwrap_or_default())
     }
 
-    /// A copy that outlives the row, in the current memory context.
-    pub fn copied(&self) -> Option<pg_sys::Datum> {
-        // SAFETY: a detoasted varlena; the copy is allocated by Postgres.
-        (!self.value.is_null()).then(|| unsafe { pg_sys::pg_detoast_datum_copy(self.value) }.into())
+    /// The value as it is here; `None` for NULL.
+    pub fn datum(&self) -> Option<pg_sys::Datum> {
+        (!self.value.is_null()).then(|| self.value.into())
     }
 }
 
