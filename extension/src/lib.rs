@@ -17,6 +17,7 @@ mod filter;
 mod gucs;
 mod id;
 mod jsonb;
+mod known;
 mod language;
 mod limits;
 mod model;

@@ -4,11 +4,13 @@
 //! the transaction ends. Every entry of the API sets it anew: `api_*` from an API key, `vs_*` from the database role.
 
 use crate::error::Error;
-use crate::table::Table;
+use crate::known::Known;
+use crate::rows::Plain;
+use crate::table::{Scan, Table};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgXactCallbackEvent, register_xact_callback};
+use pgrx::{JsonB, pg_guard};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use subtle::ConstantTimeEq;
@@ -54,6 +56,8 @@ pub struct Principal {
 thread_local! {
     static CURRENT: RefCell<Option<Principal>> = const { RefCell::new(None) };
     static STORE: Cell<i64> = const { Cell::new(0) };
+    /// Whether this session is told of the ends of transactions.
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
     /// The tenant that a database role has chosen for the session.
     static CHOSEN: Cell<Option<(pg_sys::Oid, i64)>> = const { Cell::new(None) };
 }
@@ -76,13 +80,20 @@ pub fn note_store(store: i64) {
 }
 
 fn enter(principal: Principal) {
-    if CURRENT.with_borrow(Option::is_none) {
-        register_xact_callback(PgXactCallbackEvent::Commit, forget);
-        register_xact_callback(PgXactCallbackEvent::Abort, forget);
-        register_xact_callback(PgXactCallbackEvent::Prepare, forget);
+    if !LISTENING.replace(true) {
+        // SAFETY: the callback lives as long as the process.
+        unsafe { pg_sys::RegisterXactCallback(Some(transaction_ended), std::ptr::null_mut()) };
     }
     STORE.set(0);
     CURRENT.set(Some(principal));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    if [XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE].contains(&event) {
+        forget();
+    }
 }
 
 /// Forgets who called.
@@ -123,7 +134,9 @@ fn current_tenant() -> Result<Option<i64>, ErrorReport> {
 pub fn enter_user() -> Result<Option<i64>, Error> {
     // SAFETY: only reads a variable of the session.
     let user = unsafe { pg_sys::GetOuterUserId() };
-    let Some(tenants) = Table::open(c"tenants", c"tenants_id_key") else { return Ok(None) };
+    if Known::of(c"tenants", c"tenants_id_key").is_none() {
+        return Ok(None);
+    }
     let granted = grants(user)?;
     let chosen = CHOSEN.get().filter(|(chooser, _)| *chooser == user).map(|(_, tenant)| tenant);
     let found = match (chosen, &granted[..]) {
@@ -131,11 +144,7 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
             granted.iter().find(|(tenant, _)| *tenant == chosen).copied()
         }
         (Some(chosen), _) if manages_all(user) => Some((chosen, Access::Operator)),
-        (_, []) if manages_all(user) => {
-            let tenant = tenants.column(c"tenant_id");
-            let mut scan = tenants.scan_text(&[], "default");
-            scan.next_row().map(|slot| (slot.bigint(tenant), Access::Operator))
-        }
+        (_, []) if manages_all(user) => default_tenant()?.map(|tenant| (tenant, Access::Operator)),
         (_, [one]) => Some(*one),
         (_, []) => None,
         _ => return Err(Error::SeveralTenants),
@@ -143,6 +152,19 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
     let (tenant, access) = found.ok_or(Error::NoTenant)?;
     enter(Principal { tenant, key: 0, access, stores: None, filter: None });
     Ok(Some(tenant))
+}
+
+/// The tenant that is there from the start.
+fn default_tenant() -> Result<Option<i64>, Error> {
+    const ID: &str = "default";
+    let tenants = Table::open(c"tenants", c"tenants_id_key").ok_or(Error::NotInstalled)?;
+    let (id, tenant) = (tenants.column(c"id"), tenants.column(c"tenant_id"));
+    Ok(tenants.only(
+        0,
+        |slot| Plain::new(slot.get(id)).text() == Some(ID),
+        |tenants| tenants.scan_text(&[], ID),
+        |slot| slot.bigint(tenant),
+    ))
 }
 
 /// Whether a role manages every tenant: superusers and members of `vectorstore_admin`.
@@ -167,11 +189,12 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     // SAFETY: a NUL-terminated string that lives as long as the memory context of the call.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
     let text = |slot: &crate::table::Slot, column| {
-        crate::rows::Plain::new(slot.get(column)).text().map(str::to_owned)
+        Plain::new(slot.get(column)).text().map(str::to_owned)
     };
     let mut found = Vec::new();
-    let mut scan = roles.scan_text(&[], name);
-    while let Some(slot) = scan.next_row() {
+    // Where nobody was granted anything there is no need for the index.
+    let mut scan = (!roles.is_empty()).then(|| roles.scan_text(&[], name));
+    while let Some(slot) = scan.as_mut().and_then(Scan::next_row) {
         found.push((slot.bigint(columns.1), Access::of(&text(slot, columns.2).unwrap_or_default())?));
     }
     // Those who manage all tenants have the rights of every role.
