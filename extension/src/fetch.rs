@@ -3,6 +3,7 @@
 use crate::table::{Slot, Table, Tid};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::ops::Range;
 
 /// Reads single rows by their place, following rows that were updated in their page.
 ///
@@ -209,10 +210,37 @@ fn locator(table: &Table) -> pg_sys::RelFileLocator {
 fn line_of(buffer: pg_sys::Buffer, line: u16) -> (*const u8, usize) {
     const HEADER: usize = 24;
     let at = (HEADER + 4 * (usize::from(line) - 1)).min(pg_sys::BLCKSZ as usize - 4);
+    (page_of(buffer), at)
+}
+
+/// Where bytes that lie in a shared buffer are within their page.
+pub fn place_in_page(bytes: &[u8]) -> u16 {
+    // SAFETY: a variable that is set before any session begins.
+    let buffers = unsafe { pg_sys::BufferBlocks };
+    ((bytes.as_ptr() as usize).wrapping_sub(buffers as usize) % pg_sys::BLCKSZ as usize) as u16
+}
+
+/// Begins to load the head of the page that a shared buffer holds, or another in its place, and some of its bytes.
+pub fn prefetch_in_page(buffer: pg_sys::Buffer, bytes: Range<usize>) {
+    if buffer <= 0 {
+        return;
+    }
+    let page = page_of(buffer);
+    let end = bytes.end.min(pg_sys::BLCKSZ as usize);
+    // SAFETY: within the page.
+    unsafe {
+        near(page);
+        (bytes.start..end).step_by(64).for_each(|at| near(page.add(at)));
+        if bytes.start < end {
+            near(page.add(end - 1));
+        }
+    }
+}
+
+/// The page in a shared buffer.
+fn page_of(buffer: pg_sys::Buffer) -> *const u8 {
     // SAFETY: buffers are numbered from 1 on, and lie one after the other.
-    let page =
-        unsafe { pg_sys::BufferBlocks.cast::<u8>().add((buffer as usize - 1) * pg_sys::BLCKSZ as usize) };
-    (page, at)
+    unsafe { pg_sys::BufferBlocks.cast::<u8>().add((buffer as usize - 1) * pg_sys::BLCKSZ as usize) }
 }
 
 /// Asks the processor to load the cache line of an address.

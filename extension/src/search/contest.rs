@@ -94,6 +94,7 @@ impl Run<'_, '_> {
             }
             // Neighbours stand on one page of the directory.
             rows.sort_unstable_by_key(|&(segment, slot, _)| (segment, slot));
+            rows.iter().for_each(|&(segment, slot, _)| self.prefetch(segment, slot));
             let mut places = Vec::with_capacity(rows.len());
             for (segment, slot, bm25) in rows {
                 if let Some(place) = self.member(segment, slot)? {

@@ -51,6 +51,7 @@ impl Run<'_, '_> {
             let last = scored.hits.get(self.request.list - 1).map(|hit| hit.score);
             scored.hits.retain(|hit| last.is_none_or(|last| hit.score >= last));
         }
+        scored.hits.iter().for_each(|hit| self.prefetch(hit.segment, hit.slot));
         let mut list = Vec::with_capacity(depth);
         for hit in scored.hits {
             if let Some(place) = self.member(hit.segment, hit.slot)? {

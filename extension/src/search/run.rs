@@ -97,6 +97,9 @@ impl<'a, 't> Run<'a, 't> {
         self.postings = Vec::with_capacity(self.views.len());
         for view in &self.views {
             let (terms, pages) = (&view.segment().terms, view.pages());
+            for (word, _) in self.queries.iter().flat_map(|query| query.terms.iter()) {
+                terms.prefetch(&pages, word);
+            }
             let find = |query: &Query| {
                 query.terms.iter().map(|(word, _)| terms.find(&pages, word)).collect::<Result<Vec<_>, _>>()
             };
@@ -174,6 +177,12 @@ impl<'a, 't> Run<'a, 't> {
             Source::Member(place) => self.pool.members[*place].chunk_id,
             Source::Tail(row) => self.tail[*row].chunk_id,
         }
+    }
+
+    /// Begins to load what tells the candidate in a slot of a segment.
+    pub fn prefetch(&self, segment: u32, slot: u32) {
+        let view = &self.views[segment as usize];
+        view.segment().docs.prefetch(&view.pages(), slot);
     }
 
     /// The candidate in a slot of a segment.

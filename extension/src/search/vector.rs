@@ -73,6 +73,7 @@ impl Run<'_, '_> {
         }
         // Neighbours stand on one page of the directory.
         slots.sort_unstable();
+        slots.iter().for_each(|&(segment, slot)| self.prefetch(segment, slot));
         let mut members = Vec::with_capacity(slots.len());
         for (index, slot) in slots {
             members.extend(self.member(index, slot)?);

@@ -65,9 +65,13 @@ impl Vectors {
         let mut stats = ScanStats::default();
         let mut seen = 0;
         let mut words = Vec::new();
-        for (_, base, list) in nearest {
+        for (at, &(_, base, list)) in nearest.iter().enumerate() {
             if stats.lists >= probes && seen >= want {
                 break;
+            }
+            if let Some(&(_, _, next)) = nearest.get(at + 1) {
+                let groups = self.layout.count(next).div_ceil(GROUP as u32);
+                self.prefetch(pages, self.layout.first_slot(next) / GROUP as u32, groups);
             }
             stats.lists += 1;
             self.words(list, mask, &mut words);
@@ -96,13 +100,17 @@ impl Vectors {
         let mut found = Candidates::new(slots.len());
         let mut scanner = Scanner::new(query, self.shape.code_rows() * GROUP, segment, &mut found);
         let mut list = 0;
-        for slots in slots.chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP) {
+        let mut chunks = slots.chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP).peekable();
+        while let Some(slots) = chunks.next() {
             let Some(&first) = slots.first().filter(|&&slot| slot < self.slots()) else { break };
             while list + 1 < self.layout.lists() && self.layout.first_slot(list + 1) <= first {
                 list += 1;
             }
             let centroid = &self.centroids[list as usize * self.dims..][..self.dims];
             let base = query.kernel.dot(&query.unit, centroid);
+            if let Some(next) = chunks.peek().and_then(|slots| slots.first()) {
+                self.prefetch(pages, next / GROUP as u32, 1);
+            }
             let wanted = slots.iter().fold(0, |word, slot| word | 1 << (*slot as usize % GROUP));
             self.scan_groups(pages, u64::from(first) / GROUP as u64, base, &[wanted], &mut scanner)?;
         }
@@ -130,6 +138,18 @@ impl Vectors {
                 mask.map_or(u32::MAX, |mask| mask.words().get(first + index as usize).copied().unwrap_or(0));
             wanted & self.held(list, index)
         }));
+    }
+
+    /// Begins to load the codes of some groups.
+    fn prefetch(&self, pages: &impl Pages, first: u32, groups: u32) {
+        const PAGE: u64 = PAGE_BYTES as u64;
+        let size = self.shape.group_bytes() as u64;
+        let (first, end) = (u64::from(first) * size, u64::from(first.saturating_add(groups)) * size);
+        for page in first / PAGE..end.min(self.code_bytes).div_ceil(PAGE) {
+            let (start, stop) = (page * PAGE, page * PAGE + PAGE);
+            let bytes = (first.max(start) - start) as usize..(end.min(stop) - start) as usize;
+            self.codes.prefetch(pages, page as u32, bytes);
+        }
     }
 
     /// Scans groups of one list, page by page. A group that goes on in the next page is visited in both.
