@@ -117,8 +117,19 @@ impl<'t> Fetch<'t> {
         }
     }
 
-    /// Begins to load rows that are about to be read, up to so many bytes of each, the memory of many at once: reading
-    /// alone would wait for one after the other. Returns the buffer of each, for [`Fetch::row`].
+    /// The same for a chunk; remembers the buffer for [`Fetch::prefetch`].
+    pub fn chunk(&mut self, tid: Tid, mut recent: pg_sys::Buffer) -> Option<&Slot> {
+        let before = recent;
+        let found = self.row(tid, &mut recent);
+        if recent != before {
+            recent::note(tid.block, recent);
+        }
+        found
+    }
+
+    /// Begins to load chunks that are about to be read, up to so many bytes of each, the memory of many at once: reading
+    /// alone would wait for one after the other. Returns for each the buffer that had it last, for [`Fetch::chunk`]. Where
+    /// another page is there by now, nothing is gained.
     pub fn prefetch(&mut self, tids: &[Tid], bytes: usize) -> Vec<pg_sys::Buffer> {
         let mut buffers: Vec<_> =
             tids.iter().map(|tid| if tid.line > 0 { recent::of(tid.block) } else { 0 }).collect();
@@ -128,10 +139,7 @@ impl<'t> Fetch<'t> {
             unsafe { near(page.add(line)) };
         }
         for (buffer, tid) in buffers.iter_mut().zip(tids) {
-            let before = *buffer;
-            if tid.line == 0 || !self.pin(tid.block, buffer) {
-                *buffer = 0;
-            } else if *buffer != before {
+            if *buffer == 0 && tid.line > 0 && self.pin(tid.block, buffer) {
                 recent::note(tid.block, *buffer);
             }
             // The buffers of a session's own tables lie elsewhere.

@@ -94,8 +94,8 @@ impl Chunks {
                 return;
             }
             let buffers = fetch.prefetch(&tids, pg_sys::BLCKSZ as usize);
-            for ((&id, &tid), mut buffer) in ids.iter().zip(&tids).zip(buffers) {
-                if let Some(slot) = fetch.row(tid, &mut buffer) {
+            for ((&id, &tid), buffer) in ids.iter().zip(&tids).zip(buffers) {
+                if let Some(slot) = fetch.chunk(tid, buffer) {
                     let chunk = self.chunk(slot);
                     if chunk.chunk_id() == id {
                         visit(&chunk);
@@ -146,10 +146,10 @@ impl<'t> Finder<'t> {
         store: i64,
         id: i64,
         hint: Tid,
-        mut recent: pg_sys::Buffer,
+        recent: pg_sys::Buffer,
         read: impl FnOnce(&Chunk) -> T,
     ) -> Option<T> {
-        if let Some(slot) = self.fetch.row(hint, &mut recent) {
+        if let Some(slot) = self.fetch.chunk(hint, recent) {
             let chunk = self.chunks.chunk(slot);
             // The number alone decides: it is never given to another row, nor to another version of this one.
             if chunk.chunk_id() == id && chunk.store_id() == store {
