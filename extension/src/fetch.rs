@@ -137,6 +137,7 @@ impl<'t> Fetch<'t> {
             let (page, line) = line_of(buffer, tid.line);
             // SAFETY: a buffer that there is, and a place on its page.
             unsafe { near(page.add(line)) };
+            prefetch_descriptor(buffer);
         }
         for (buffer, tid) in buffers.iter_mut().zip(tids) {
             if *buffer == 0 && tid.line > 0 && self.pin(tid.block, buffer) {
@@ -233,6 +234,7 @@ pub fn prefetch_in_page(buffer: pg_sys::Buffer, bytes: Range<usize>) {
     if buffer <= 0 {
         return;
     }
+    prefetch_descriptor(buffer);
     let page = page_of(buffer);
     let end = bytes.end.min(pg_sys::BLCKSZ as usize);
     // SAFETY: within the page.
@@ -243,6 +245,12 @@ pub fn prefetch_in_page(buffer: pg_sys::Buffer, bytes: Range<usize>) {
             near(page.add(end - 1));
         }
     }
+}
+
+/// Begins to load the state of a shared buffer, which is changed to pin it.
+fn prefetch_descriptor(buffer: pg_sys::Buffer) {
+    // SAFETY: set before any session begins; buffers are numbered from 1 on, and there are as many descriptors.
+    unsafe { near(pg_sys::BufferDescriptors.add(buffer as usize - 1).cast()) };
 }
 
 /// The page in a shared buffer.

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::known::Known;
 use crate::rows::Plain;
-use crate::table::{Scan, Table};
+use crate::table::Table;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -171,8 +171,10 @@ fn default_tenant() -> Result<Option<i64>, Error> {
 fn manages_all(user: pg_sys::Oid) -> bool {
     // SAFETY: these look the roles up in the catalogue; the name is NUL-terminated, a missing role gives InvalidOid.
     unsafe {
-        let admin = pg_sys::get_role_oid(c"vectorstore_admin".as_ptr(), true);
-        pg_sys::superuser_arg(user) || (admin != pg_sys::InvalidOid && pg_sys::has_privs_of_role(user, admin))
+        pg_sys::superuser_arg(user) || {
+            let admin = pg_sys::get_role_oid(c"vectorstore_admin".as_ptr(), true);
+            admin != pg_sys::InvalidOid && pg_sys::has_privs_of_role(user, admin)
+        }
     }
 }
 
@@ -180,6 +182,10 @@ fn manages_all(user: pg_sys::Oid) -> bool {
 fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     // Without it the tables are those of an older version.
     let roles = Table::open(c"tenant_roles", c"tenant_roles_role").ok_or(Error::NotInstalled)?;
+    // Nobody was granted anything.
+    if roles.is_empty() {
+        return Ok(Vec::new());
+    }
     let columns = (roles.column(c"role"), roles.column(c"tenant_id"), roles.column(c"access"));
     // SAFETY: returns a copy of the role's name, or null when the role is gone.
     let name = unsafe { pg_sys::GetUserNameFromId(user, true) };
@@ -192,9 +198,8 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
         Plain::new(slot.get(column)).text().map(str::to_owned)
     };
     let mut found = Vec::new();
-    // Where nobody was granted anything there is no need for the index.
-    let mut scan = (!roles.is_empty()).then(|| roles.scan_text(&[], name));
-    while let Some(slot) = scan.as_mut().and_then(Scan::next_row) {
+    let mut scan = roles.scan_text(&[], name);
+    while let Some(slot) = scan.next_row() {
         found.push((slot.bigint(columns.1), Access::of(&text(slot, columns.2).unwrap_or_default())?));
     }
     // Those who manage all tenants have the rights of every role.
