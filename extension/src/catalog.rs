@@ -51,18 +51,18 @@ pub struct Changes {
     pub removed: Vec<i64>,
 }
 
-fn open(name: &CStr, key: &CStr) -> Result<Table, Error> {
+fn open(name: &'static CStr, key: &'static CStr) -> Result<Table, Error> {
     Table::open(name, key).ok_or(Error::NotInstalled)
 }
 
 /// A store's settings and counts; `None` when there is no such store.
 pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
     let stores = open(c"stores", c"stores_pkey")?;
-    let mut scan = stores.scan_prefix(&[store]);
-    match scan.next_row() {
-        Some(slot) => read_store(&stores, slot).map(Some),
-        None => Ok(None),
-    }
+    let id = stores.column(c"store_id");
+    let read = |slot: &Slot| read_store(&stores, slot);
+    stores
+        .only(store, |slot| slot.bigint(id) == store, |stores| stores.scan_prefix(&[store]), read)
+        .transpose()
 }
 
 /// The SQL user's store with this id, or else with this name; `None` when there is none, or when several bear the name.
@@ -72,12 +72,17 @@ pub fn find_store(store: &str) -> Result<Option<StoreRow>, Error> {
     let Some(tenant) = principal::enter_user()? else { return Ok(None) };
     if let Some(number) = id::decode("vs_", store) {
         let stores = open(c"stores", c"stores_pkey")?;
-        let (id, owner) = (stores.column(c"id"), stores.column(c"tenant_id"));
-        let mut scan = stores.scan_prefix(&[number]);
-        let same =
-            |slot: &Slot| Plain::new(slot.get(id)).text() == Some(store) && slot.bigint(owner) == tenant;
-        if let Some(slot) = scan.next_row().filter(|slot| same(slot)) {
-            return read_store(&stores, slot).map(Some);
+        let (key, id, owner) =
+            (stores.column(c"store_id"), stores.column(c"id"), stores.column(c"tenant_id"));
+        let same = |slot: &Slot| {
+            slot.bigint(key) == number
+                && Plain::new(slot.get(id)).text() == Some(store)
+                && slot.bigint(owner) == tenant
+        };
+        let read = |slot: &Slot| read_store(&stores, slot);
+        let found = stores.only(number, same, |stores| stores.scan_prefix(&[number]), read);
+        if found.is_some() {
+            return found.transpose();
         }
     }
     let stores = open(c"stores", c"stores_tenant_name")?;
@@ -108,11 +113,16 @@ fn read_store(stores: &Table, slot: &Slot) -> Result<StoreRow, Error> {
     };
     append(slot, languages, &mut row.languages);
     let counters = open(c"store_counters", c"store_counters_pkey")?;
-    let (chunks, tokens) = (counters.column(c"chunks"), counters.column(c"tokens"));
-    let mut scan = counters.scan_prefix(&[row.store_id]);
-    if let Some(slot) = scan.next_row() {
-        (row.chunks, row.tokens) = (slot.bigint(chunks), slot.bigint(tokens));
-    }
+    let (key, chunks, tokens) =
+        (counters.column(c"store_id"), counters.column(c"chunks"), counters.column(c"tokens"));
+    let store = row.store_id;
+    let counts = counters.only(
+        store,
+        |slot| slot.bigint(key) == store,
+        |counters| counters.scan_prefix(&[store]),
+        |slot| (slot.bigint(chunks), slot.bigint(tokens)),
+    );
+    (row.chunks, row.tokens) = counts.unwrap_or_default();
     Ok(row)
 }
 

@@ -3,18 +3,20 @@
 use crate::table::{Slot, Table, Tid};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::ops::Range;
 
 /// Reads single rows by their place, following rows that were updated in their page.
 ///
 /// A search reads hundreds of rows by place. The table access method would look each page up in the hash table of all
 /// buffers, in memory that no cache holds; a buffer that had the page before is asked first here.
 pub struct Fetch<'t> {
-    slot: Slot,
+    /// Made when it is needed.
+    slot: Option<Slot>,
     /// Pinned, with this block; 0 for none.
     buffer: pg_sys::Buffer,
     block: u32,
-    /// The table cannot become shorter while it is locked.
-    blocks: u32,
+    /// Number of the table's blocks when it was looked up first; it cannot become shorter while it is locked.
+    blocks: Option<u32>,
     table: &'t Table,
 }
 
@@ -22,9 +24,7 @@ impl<'t> Fetch<'t> {
     /// A reader of rows of a table.
     pub fn new(table: &'t Table) -> Self {
         // SAFETY: the relation is open for as long as the reader borrows the table.
-        let (blocks, method) = unsafe {
-            (pg_sys::RelationGetNumberOfBlocksInFork(table.heap, MAIN), (*(*table.heap).rd_rel).relam)
-        };
+        let method = unsafe { (*(*table.heap).rd_rel).relam };
         if method != pg_sys::HEAP_TABLE_AM_OID {
             ereport!(
                 ERROR,
@@ -32,17 +32,19 @@ impl<'t> Fetch<'t> {
                 "The tables of vectorstore must have the access method heap."
             );
         }
-        Self { slot: table.slot(), buffer: 0, block: 0, blocks, table }
+        Self { slot: None, buffer: 0, block: 0, blocks: None, table }
     }
 
     /// The row at this place that the snapshot sees, if any: it may be another one than was there before.
     /// `recent` is the buffer that had its page before, or 0; afterwards it is the one that has it now.
     pub fn row(&mut self, tid: Tid, recent: &mut pg_sys::Buffer) -> Option<&Slot> {
-        let tuple = std::ptr::from_mut(self.slot.tuple());
+        let table = self.table;
+        let tuple = std::ptr::from_mut(self.slot.get_or_insert_with(|| table.slot()).tuple());
         self.find(tid, recent, tuple)?;
+        let slot = self.slot.as_ref()?;
         // SAFETY: the tuple is the slot's own and lies in the pinned buffer; the slot takes a pin for itself.
-        unsafe { pg_sys::ExecStoreBufferHeapTuple(tuple, self.slot.0, self.buffer) };
-        Some(&self.slot)
+        unsafe { pg_sys::ExecStoreBufferHeapTuple(tuple, slot.0, self.buffer) };
+        Some(slot)
     }
 
     /// The same, but only the bytes of the row behind its header; `None` when a column is NULL, because the columns
@@ -63,13 +65,11 @@ impl<'t> Fetch<'t> {
     }
 
     fn find(&mut self, tid: Tid, recent: &mut pg_sys::Buffer, tuple: pg_sys::HeapTuple) -> Option<()> {
-        // A remembered place may lie past the end of a table that was rewritten.
-        if tid.block >= self.blocks || tid.line == 0 {
+        if tid.line == 0 || !self.pin(tid.block, recent) {
             return None;
         }
         let heap = self.table.heap;
         let mut tid = pg_sys::ItemPointerData::from(tid);
-        self.pin(Tid::from(tid).block, recent);
         // SAFETY: the buffer is pinned and holds a page of this heap; it is locked while its tuples are looked at.
         let found = unsafe {
             pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
@@ -83,19 +83,30 @@ impl<'t> Fetch<'t> {
         found.then_some(())
     }
 
-    /// Pins the buffer with a block.
-    fn pin(&mut self, block: u32, recent: &mut pg_sys::Buffer) {
+    /// Pins the buffer with a block; false when there is no such block, because the table was rewritten.
+    fn pin(&mut self, block: u32, recent: &mut pg_sys::Buffer) -> bool {
         if self.buffer == 0 || self.block != block {
             self.release();
-            // SAFETY: the block exists; a buffer of this server is asked whether it holds the block.
+            // SAFETY: a buffer of this server is asked whether it holds the block; else the block exists.
             unsafe {
                 if *recent == 0 || !pg_sys::ReadRecentBuffer(locator(self.table), MAIN, block, *recent) {
+                    if block >= self.blocks() {
+                        return false;
+                    }
                     *recent = pg_sys::ReadBuffer(self.table.heap, block);
                 }
             }
             (self.buffer, self.block) = (*recent, block);
         }
         *recent = self.buffer;
+        true
+    }
+
+    fn blocks(&mut self) -> u32 {
+        // SAFETY: the relation is open.
+        *self
+            .blocks
+            .get_or_insert_with(|| unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.table.heap, MAIN) })
     }
 
     fn release(&mut self) {
@@ -106,24 +117,31 @@ impl<'t> Fetch<'t> {
         }
     }
 
-    /// Begins to load rows that are about to be read, up to so many bytes of each, the memory of many at once: reading
-    /// alone would wait for one after the other. Returns the buffer of each, for [`Fetch::row`].
+    /// The same for a chunk; remembers the buffer for [`Fetch::prefetch`].
+    pub fn chunk(&mut self, tid: Tid, mut recent: pg_sys::Buffer) -> Option<&Slot> {
+        let before = recent;
+        let found = self.row(tid, &mut recent);
+        if recent != before {
+            recent::note(tid.block, recent);
+        }
+        found
+    }
+
+    /// Begins to load chunks that are about to be read, up to so many bytes of each, the memory of many at once: reading
+    /// alone would wait for one after the other. Returns for each the buffer that had it last, for [`Fetch::chunk`]. Where
+    /// another page is there by now, nothing is gained.
     pub fn prefetch(&mut self, tids: &[Tid], bytes: usize) -> Vec<pg_sys::Buffer> {
-        let known = |tid: &Tid| tid.block < self.blocks && tid.line > 0;
         let mut buffers: Vec<_> =
-            tids.iter().map(|tid| if known(tid) { recent::of(tid.block) } else { 0 }).collect();
+            tids.iter().map(|tid| if tid.line > 0 { recent::of(tid.block) } else { 0 }).collect();
         for (&buffer, tid) in buffers.iter().zip(tids).filter(|(buffer, _)| **buffer > 0) {
             let (page, line) = line_of(buffer, tid.line);
             // SAFETY: a buffer that there is, and a place on its page.
             unsafe { near(page.add(line)) };
+            prefetch_descriptor(buffer);
         }
         for (buffer, tid) in buffers.iter_mut().zip(tids) {
-            if tid.block < self.blocks && tid.line > 0 {
-                let before = *buffer;
-                self.pin(tid.block, buffer);
-                if *buffer != before {
-                    recent::note(tid.block, *buffer);
-                }
+            if *buffer == 0 && tid.line > 0 && self.pin(tid.block, buffer) {
+                recent::note(tid.block, *buffer);
             }
             // The buffers of a session's own tables lie elsewhere.
             if *buffer > 0 {
@@ -201,10 +219,44 @@ fn locator(table: &Table) -> pg_sys::RelFileLocator {
 fn line_of(buffer: pg_sys::Buffer, line: u16) -> (*const u8, usize) {
     const HEADER: usize = 24;
     let at = (HEADER + 4 * (usize::from(line) - 1)).min(pg_sys::BLCKSZ as usize - 4);
+    (page_of(buffer), at)
+}
+
+/// Where bytes that lie in a shared buffer are within their page.
+pub fn place_in_page(bytes: &[u8]) -> u16 {
+    // SAFETY: a variable that is set before any session begins.
+    let buffers = unsafe { pg_sys::BufferBlocks };
+    ((bytes.as_ptr() as usize).wrapping_sub(buffers as usize) % pg_sys::BLCKSZ as usize) as u16
+}
+
+/// Begins to load the head of the page that a shared buffer holds, or another in its place, and some of its bytes.
+pub fn prefetch_in_page(buffer: pg_sys::Buffer, bytes: Range<usize>) {
+    if buffer <= 0 {
+        return;
+    }
+    prefetch_descriptor(buffer);
+    let page = page_of(buffer);
+    let end = bytes.end.min(pg_sys::BLCKSZ as usize);
+    // SAFETY: within the page.
+    unsafe {
+        near(page);
+        (bytes.start..end).step_by(64).for_each(|at| near(page.add(at)));
+        if bytes.start < end {
+            near(page.add(end - 1));
+        }
+    }
+}
+
+/// Begins to load the state of a shared buffer, which is changed to pin it.
+fn prefetch_descriptor(buffer: pg_sys::Buffer) {
+    // SAFETY: set before any session begins; buffers are numbered from 1 on, and there are as many descriptors.
+    unsafe { near(pg_sys::BufferDescriptors.add(buffer as usize - 1).cast()) };
+}
+
+/// The page in a shared buffer.
+fn page_of(buffer: pg_sys::Buffer) -> *const u8 {
     // SAFETY: buffers are numbered from 1 on, and lie one after the other.
-    let page =
-        unsafe { pg_sys::BufferBlocks.cast::<u8>().add((buffer as usize - 1) * pg_sys::BLCKSZ as usize) };
-    (page, at)
+    unsafe { pg_sys::BufferBlocks.cast::<u8>().add((buffer as usize - 1) * pg_sys::BLCKSZ as usize) }
 }
 
 /// Asks the processor to load the cache line of an address.

@@ -33,12 +33,6 @@ impl Jsonb {
         self.look_up(key).is_some()
     }
 
-    /// A copy that outlives the row, in the current memory context.
-    pub fn copied(&self) -> pg_sys::Datum {
-        // SAFETY: a detoasted varlena; the copy is allocated by Postgres.
-        unsafe { pg_sys::pg_detoast_datum_copy(self.value) }.into()
-    }
-
     fn look_up(&self, key: &str) -> Option<pg_sys::JsonbValue> {
         let root = self.object()?;
         let mut value = pg_sys::JsonbValue::default();

@@ -5,11 +5,13 @@
 
 use crate::error::Error;
 use crate::gucs;
+use crate::known::Known;
+use crate::rows::Plain;
 use crate::table::Table;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgXactCallbackEvent, register_xact_callback};
+use pgrx::{JsonB, pg_guard};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use subtle::ConstantTimeEq;
@@ -59,6 +61,8 @@ thread_local! {
     /// is a setting, so that it ends with what ends settings. Whoever sets that by hand gets at most an earlier choice
     /// of the same role, and each call asks anew whether the role has the tenant.
     static CHOICES: RefCell<Vec<(pg_sys::Oid, i64)>> = const { RefCell::new(Vec::new()) };
+    /// Whether this session is told of the ends of transactions.
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Tenant and API key of whoever called last in this transaction; zeros for nobody.
@@ -79,13 +83,20 @@ pub fn note_store(store: i64) {
 }
 
 fn enter(principal: Principal) {
-    if CURRENT.with_borrow(Option::is_none) {
-        register_xact_callback(PgXactCallbackEvent::Commit, forget);
-        register_xact_callback(PgXactCallbackEvent::Abort, forget);
-        register_xact_callback(PgXactCallbackEvent::Prepare, forget);
+    if !LISTENING.replace(true) {
+        // SAFETY: the callback lives as long as the process.
+        unsafe { pg_sys::RegisterXactCallback(Some(transaction_ended), std::ptr::null_mut()) };
     }
     STORE.set(0);
     CURRENT.set(Some(principal));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    if [XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE].contains(&event) {
+        forget();
+    }
 }
 
 /// Forgets who called.
@@ -126,7 +137,9 @@ fn current_tenant() -> Result<Option<i64>, ErrorReport> {
 pub fn enter_user() -> Result<Option<i64>, Error> {
     // SAFETY: only reads a variable of the session.
     let user = unsafe { pg_sys::GetOuterUserId() };
-    let Some(tenants) = Table::open(c"tenants", c"tenants_id_key") else { return Ok(None) };
+    if Known::of(c"tenants", c"tenants_id_key").is_none() {
+        return Ok(None);
+    }
     let granted = grants(user)?;
     let chosen = chosen_by(user);
     let found = match (chosen, &granted[..]) {
@@ -136,11 +149,7 @@ pub fn enter_user() -> Result<Option<i64>, Error> {
         (Some(chosen), _) if manages_all(user) => Some((chosen, Access::Operator)),
         // Never another one in its place.
         (Some(_), _) => return Err(Error::LostTenant),
-        (_, []) if manages_all(user) => {
-            let tenant = tenants.column(c"tenant_id");
-            let mut scan = tenants.scan_text(&[], "default");
-            scan.next_row().map(|slot| (slot.bigint(tenant), Access::Operator))
-        }
+        (_, []) if manages_all(user) => default_tenant()?.map(|tenant| (tenant, Access::Operator)),
         (_, [one]) => Some(*one),
         (_, []) => None,
         _ => return Err(Error::SeveralTenants),
@@ -157,12 +166,27 @@ fn chosen_by(user: pg_sys::Oid) -> Option<i64> {
     (chooser == user).then_some(tenant)
 }
 
+/// The tenant that is there from the start.
+fn default_tenant() -> Result<Option<i64>, Error> {
+    const ID: &str = "default";
+    let tenants = Table::open(c"tenants", c"tenants_id_key").ok_or(Error::NotInstalled)?;
+    let (id, tenant) = (tenants.column(c"id"), tenants.column(c"tenant_id"));
+    Ok(tenants.only(
+        0,
+        |slot| Plain::new(slot.get(id)).text() == Some(ID),
+        |tenants| tenants.scan_text(&[], ID),
+        |slot| slot.bigint(tenant),
+    ))
+}
+
 /// Whether a role manages every tenant: superusers and members of `vectorstore_admin`.
 fn manages_all(user: pg_sys::Oid) -> bool {
     // SAFETY: these look the roles up in the catalogue; the name is NUL-terminated, a missing role gives InvalidOid.
     unsafe {
-        let admin = pg_sys::get_role_oid(c"vectorstore_admin".as_ptr(), true);
-        pg_sys::superuser_arg(user) || (admin != pg_sys::InvalidOid && pg_sys::has_privs_of_role(user, admin))
+        pg_sys::superuser_arg(user) || {
+            let admin = pg_sys::get_role_oid(c"vectorstore_admin".as_ptr(), true);
+            admin != pg_sys::InvalidOid && pg_sys::has_privs_of_role(user, admin)
+        }
     }
 }
 
@@ -170,6 +194,10 @@ fn manages_all(user: pg_sys::Oid) -> bool {
 fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     // Without it the tables are those of an older version.
     let roles = Table::open(c"tenant_roles", c"tenant_roles_role").ok_or(Error::NotInstalled)?;
+    // Nobody was granted anything.
+    if roles.is_empty() {
+        return Ok(Vec::new());
+    }
     let columns = (roles.column(c"role"), roles.column(c"tenant_id"), roles.column(c"access"));
     // SAFETY: returns a copy of the role's name, or null when the role is gone.
     let name = unsafe { pg_sys::GetUserNameFromId(user, true) };
@@ -178,9 +206,7 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     }
     // SAFETY: a NUL-terminated string that lives as long as the memory context of the call.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
-    let text = |slot: &crate::table::Slot, column| {
-        crate::rows::Plain::new(slot.get(column)).text().map(str::to_owned)
-    };
+    let text = |slot: &crate::table::Slot, column| Plain::new(slot.get(column)).text().map(str::to_owned);
     let mut found = Vec::new();
     let mut scan = roles.scan_text(&[], name);
     while let Some(slot) = scan.next_row() {

@@ -94,8 +94,8 @@ impl Chunks {
                 return;
             }
             let buffers = fetch.prefetch(&tids, pg_sys::BLCKSZ as usize);
-            for ((&id, &tid), mut buffer) in ids.iter().zip(&tids).zip(buffers) {
-                if let Some(slot) = fetch.row(tid, &mut buffer) {
+            for ((&id, &tid), buffer) in ids.iter().zip(&tids).zip(buffers) {
+                if let Some(slot) = fetch.chunk(tid, buffer) {
                     let chunk = self.chunk(slot);
                     if chunk.chunk_id() == id {
                         visit(&chunk);
@@ -146,10 +146,10 @@ impl<'t> Finder<'t> {
         store: i64,
         id: i64,
         hint: Tid,
-        mut recent: pg_sys::Buffer,
+        recent: pg_sys::Buffer,
         read: impl FnOnce(&Chunk) -> T,
     ) -> Option<T> {
-        if let Some(slot) = self.fetch.row(hint, &mut recent) {
+        if let Some(slot) = self.fetch.chunk(hint, recent) {
             let chunk = self.chunks.chunk(slot);
             // The number alone decides: it is never given to another row, nor to another version of this one.
             if chunk.chunk_id() == id && chunk.store_id() == store {
@@ -219,6 +219,11 @@ impl Chunk<'_, '_> {
         Jsonb::new(self.slot.get(self.columns.metadata).expect("the column is never NULL"))
     }
 
+    /// The same as it is stored.
+    pub fn metadata_value(&self) -> Plain {
+        Plain::new(self.slot.get(self.columns.metadata))
+    }
+
     /// Its lexemes, as `tsvector`.
     pub fn lexemes(&self) -> Plain {
         Plain::new(self.slot.get(self.columns.tsv))
@@ -279,10 +284,9 @@ impl Plain {
         TsVector::new(self.bytes().unwrap_or_default())
     }
 
-    /// A copy that outlives the row, in the current memory context.
-    pub fn copied(&self) -> Option<pg_sys::Datum> {
-        // SAFETY: a detoasted varlena; the copy is allocated by Postgres.
-        (!self.value.is_null()).then(|| unsafe { pg_sys::pg_detoast_datum_copy(self.value) }.into())
+    /// The value as it is here; `None` for NULL.
+    pub fn datum(&self) -> Option<pg_sys::Datum> {
+        (!self.value.is_null()).then(|| self.value.into())
     }
 }
 

@@ -4,12 +4,13 @@
 //! good for ever, because a segment never changes; but rows move when a table is rewritten, so every page says
 //! whose it is, and a page that is not where it was is looked for once more.
 
-use crate::fetch::Fetch;
+use crate::fetch::{self, Fetch};
 use crate::gucs;
 use crate::table::{Table, Tid};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 use vectorstore_core::segment::{Damaged, Pages, Segment};
 
@@ -26,6 +27,8 @@ struct Place {
     tid: Tid,
     /// The buffer that had it last, or 0.
     recent: pg_sys::Buffer,
+    /// Where its data began there.
+    begin: u16,
 }
 
 struct Entry {
@@ -105,7 +108,7 @@ impl<'t> PageReader<'t> {
         let mut places = Vec::new();
         let mut scan = self.table.scan_prefix(&[store, segment]);
         while let Some(slot) = scan.next_row() {
-            places.push(Place { tid: slot.tid(), recent: 0 });
+            places.push(Place { tid: slot.tid(), recent: 0, begin: 0 });
         }
         places
     }
@@ -146,12 +149,15 @@ impl SegmentPages<'_, '_> {
         R: FnOnce(&[u8]) -> Result<T, Damaged>,
     {
         let mut directory = self.directory.borrow_mut();
-        let Some(Place { tid, recent }) = directory.get_mut(page as usize) else { return Err(read) };
+        let Some(Place { tid, recent, .. }) = directory.get_mut(page as usize) else { return Err(read) };
         let mut fetch = self.reader.fetch.borrow_mut();
         let row = fetch.bytes(*tid, recent);
         drop(directory);
         match row.and_then(|row| data_of(row, self.store, self.segment, page)) {
-            Some(data) => Ok(read(data)),
+            Some(data) => {
+                self.directory.borrow_mut()[page as usize].begin = fetch::place_in_page(data);
+                Ok(read(data))
+            }
             None => Err(read),
         }
     }
@@ -166,6 +172,16 @@ impl Pages for SegmentPages<'_, '_> {
         let places = self.reader.directory(self.store, self.segment);
         *self.directory.borrow_mut() = places;
         self.read(page, read).unwrap_or(Err(Damaged("missing page")))
+    }
+
+    fn prefetch(&self, page: u32, bytes: Range<usize>) {
+        let directory = self.directory.borrow();
+        if let Some(Place { recent, begin, .. }) =
+            directory.get(page as usize).filter(|place| place.begin > 0)
+        {
+            let begin = usize::from(*begin);
+            fetch::prefetch_in_page(*recent, begin + bytes.start..begin + bytes.end);
+        }
     }
 }
 

@@ -4,8 +4,12 @@
 //! Everything is read under the active snapshot, so that a search sees what its statement sees. What is opened here
 //! is closed when it is dropped; after an error Postgres itself releases it with the transaction.
 
+use crate::fetch::Fetch;
+use crate::known::{Known, Spot};
 use pgrx::{IntoDatum, pg_sys};
+use std::cell::Cell;
 use std::ffi::CStr;
+use std::rc::Rc;
 
 /// Where a row lies: block and line. A hint: rows move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,45 +39,80 @@ impl From<Tid> for pg_sys::ItemPointerData {
 /// A table and one of its indexes, mostly the primary key, open for reading until the end of the transaction.
 pub struct Table {
     pub(crate) heap: pg_sys::Relation,
-    key: pg_sys::Relation,
+    /// Null until it is needed.
+    index: Cell<pg_sys::Relation>,
     pub(crate) snapshot: pg_sys::Snapshot,
+    known: Rc<Known>,
 }
 
 impl Table {
     /// Opens a table of the schema and an index of it, both by name; `None` when one does not exist.
-    pub fn open(name: &CStr, key: &CStr) -> Option<Self> {
-        // SAFETY: the names are NUL-terminated; an Oid that the catalogue returned is locked before it is used, and
-        // the relations stay open until `drop`. There is an active snapshot in every function call.
+    pub fn open(name: &'static CStr, key: &'static CStr) -> Option<Self> {
+        let known = Known::of(name, key)?;
+        // SAFETY: an Oid that the catalogue returned is locked before it is used, and the relation stays open until
+        // `drop`. There is an active snapshot in every function call.
         unsafe {
-            let schema = pg_sys::get_namespace_oid(c"vectorstore".as_ptr(), true);
-            if schema == pg_sys::InvalidOid {
-                return None;
-            }
-            let heap = pg_sys::get_relname_relid(name.as_ptr(), schema);
-            let key = pg_sys::get_relname_relid(key.as_ptr(), schema);
-            if heap == pg_sys::InvalidOid || key == pg_sys::InvalidOid {
-                return None;
-            }
             Some(Self {
-                heap: pg_sys::table_open(heap, pg_sys::AccessShareLock as i32),
-                key: pg_sys::index_open(key, pg_sys::AccessShareLock as i32),
+                heap: pg_sys::table_open(known.heap, pg_sys::AccessShareLock as i32),
+                index: Cell::new(std::ptr::null_mut()),
                 snapshot: pg_sys::GetActiveSnapshot(),
+                known,
             })
         }
     }
 
     /// The table's Oid.
     pub fn oid(&self) -> pg_sys::Oid {
-        // SAFETY: the relation is open.
-        unsafe { (*self.heap).rd_id }
+        self.known.heap
     }
 
     /// Number of a column; panics when there is none, which only a damaged catalogue can cause.
-    pub fn column(&self, name: &CStr) -> usize {
-        // SAFETY: the name is NUL-terminated.
-        let number = unsafe { pg_sys::get_attnum(self.oid(), name.as_ptr()) };
-        assert!(number > 0, "a column is missing: {name:?}");
-        number as usize
+    pub fn column(&self, name: &'static CStr) -> usize {
+        self.known.column(name)
+    }
+
+    /// Whether the table has no page, and so no row.
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.heap, pg_sys::ForkNumber::MAIN_FORKNUM) == 0 }
+    }
+
+    /// The index.
+    fn key(&self) -> pg_sys::Relation {
+        if self.index.get().is_null() {
+            // SAFETY: as for the table.
+            self.index.set(unsafe { pg_sys::index_open(self.known.key, pg_sys::AccessShareLock as i32) });
+        }
+        self.index.get()
+    }
+
+    /// What `read` makes of the only row that `is_it` is true of: looked for where the row of this number was seen last,
+    /// and if it is not there, by `scan`.
+    pub fn only<'t, T>(
+        &'t self,
+        number: i64,
+        is_it: impl Fn(&Slot) -> bool,
+        scan: impl FnOnce(&'t Self) -> Scan<'t>,
+        read: impl FnOnce(&Slot) -> T,
+    ) -> Option<T> {
+        if let Some(Spot { tid, mut recent }) = self.known.spot(number) {
+            let before = recent;
+            let mut fetch = Fetch::new(self);
+            if let Some(slot) = fetch.row(tid, &mut recent).filter(|slot| is_it(slot)) {
+                if recent != before {
+                    self.known.note_spot(number, Spot { tid, recent });
+                }
+                return Some(read(slot));
+            }
+        }
+        let mut scan = scan(self);
+        while let Some((tid, slot)) = scan.next_place() {
+            if is_it(slot) {
+                self.known.note_spot(number, Spot { tid, recent: 0 });
+                return Some(read(slot));
+            }
+        }
+        None
     }
 
     /// A place to read one row of this table into.
@@ -118,7 +157,7 @@ impl Table {
                 prefix.len() as i16 + 1,
                 pg_sys::BTEqualStrategyNumber as u16,
                 pg_sys::InvalidOid,
-                *(*self.key).rd_indcollation.add(prefix.len()),
+                *(*self.key()).rd_indcollation.add(prefix.len()),
                 pg_sys::F_TEXTEQ.into(),
                 text.into_datum().expect("a text is a datum"),
             );
@@ -130,20 +169,14 @@ impl Table {
     }
 
     fn begin(&self, keys: usize) -> Scan<'_> {
-        let slot = self.slot();
+        let (slot, key) = (self.slot(), self.key());
         // SAFETY: both relations are open as long as the scan borrows this.
         let scan = unsafe {
             #[cfg(feature = "pg18")]
-            let scan = pg_sys::index_beginscan(
-                self.heap,
-                self.key,
-                self.snapshot,
-                std::ptr::null_mut(),
-                keys as i32,
-                0,
-            );
+            let scan =
+                pg_sys::index_beginscan(self.heap, key, self.snapshot, std::ptr::null_mut(), keys as i32, 0);
             #[cfg(not(feature = "pg18"))]
-            let scan = pg_sys::index_beginscan(self.heap, self.key, self.snapshot, keys as i32, 0);
+            let scan = pg_sys::index_beginscan(self.heap, key, self.snapshot, keys as i32, 0);
             scan
         };
         Scan { slot, scan, table: std::marker::PhantomData }
@@ -153,9 +186,11 @@ impl Table {
 impl Drop for Table {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: both were opened by `open`. The locks stay until the end of the transaction.
+            // SAFETY: they are open. The locks stay until the end of the transaction.
             unsafe {
-                pg_sys::index_close(self.key, pg_sys::NoLock as i32);
+                if !self.index.get().is_null() {
+                    pg_sys::index_close(self.index.get(), pg_sys::NoLock as i32);
+                }
                 pg_sys::table_close(self.heap, pg_sys::NoLock as i32);
             }
         }
@@ -232,6 +267,24 @@ impl Scan<'_> {
         // SAFETY: the scan was begun with this number of keys; Postgres copies them.
         unsafe {
             pg_sys::index_rescan(self.scan, keys.as_mut_ptr(), keys.len() as i32, std::ptr::null_mut(), 0);
+        }
+    }
+
+    /// The next row that the snapshot sees, and the place that the index names for it: the row may have moved on from
+    /// there within its page.
+    fn next_place(&mut self) -> Option<(Tid, &Slot)> {
+        loop {
+            // SAFETY: scan and slot belong to the same table; the place is copied before it is followed.
+            unsafe {
+                let tid = pg_sys::index_getnext_tid(self.scan, pg_sys::ScanDirection::ForwardScanDirection);
+                if tid.is_null() {
+                    return None;
+                }
+                let tid = Tid::from(*tid);
+                if pg_sys::index_fetch_heap(self.scan, self.slot.0) {
+                    return Some((tid, &self.slot));
+                }
+            }
         }
     }
 

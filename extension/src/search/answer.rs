@@ -117,8 +117,8 @@ fn combined(run: &Run, fused: &[Vec<Hit>]) -> Result<Vec<Ranked>, Error> {
 }
 
 /// Why a chunk stands where it does.
-pub fn explain(run: &Run, ranked: &Ranked, matched: &[String]) -> Value {
-    let query = &run.queries[ranked.query];
+pub fn explain(queries: &[Query], done: &Plan, ranked: &Ranked, matched: &[String]) -> Value {
+    let query = &queries[ranked.query];
     let leg = |leg: &Leg, raw: &str, score: Option<f64>| {
         let mut value = json!({ raw: leg.raw, "score": score, "rank": leg.rank });
         if query.mode == Mode::Hybrid {
@@ -127,7 +127,7 @@ pub fn explain(run: &Run, ranked: &Ranked, matched: &[String]) -> Value {
         }
         value
     };
-    let mut value = json!({ "mode": query.mode.name(), "search": plan(&run.plan) });
+    let mut value = json!({ "mode": query.mode.name(), "search": plan(done) });
     if query.mode != Mode::Keyword {
         value["vector"] = leg(&ranked.hit.vector, "cosine", ranked.vector_score);
     }
@@ -135,7 +135,7 @@ pub fn explain(run: &Run, ranked: &Ranked, matched: &[String]) -> Value {
         value["keyword"] = leg(&ranked.hit.keyword, "bm25", ranked.keyword_score);
         value["keyword"]["terms"] = json!(matched);
     }
-    if run.queries.len() > 1 {
+    if queries.len() > 1 {
         value["query"] = json!(ranked.query + 1);
     }
     value

@@ -1,31 +1,18 @@
 //! `vs_search` itself: its typed arguments become the options of a search. In Rust, because a function in PL/pgSQL around
 //! the engine took a fifth of the time of a search.
 
+use super::find;
 use super::request::Options;
-use super::{Row, find};
 use crate::catalog::{self, StoreRow};
-use crate::datum::{RawDatum, VectorArg, vectors};
+use crate::datum::{VectorArg, vectors};
 use crate::error::Error;
+use crate::output::{Output, Written};
 use crate::principal;
+use crate::rows::Plain;
 use pgrx::datum::Array;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, JsonB};
-
-type Rows = TableIterator<
-    'static,
-    (
-        name!(id, Option<RawDatum>),
-        name!(file_id, Option<RawDatum>),
-        name!(filename, Option<RawDatum>),
-        name!(score, f64),
-        name!(vector_score, Option<f64>),
-        name!(keyword_score, Option<f64>),
-        name!(content, Option<RawDatum>),
-        name!(metadata, Option<RawDatum>),
-        name!(explanation, Option<JsonB>),
-    ),
->;
 
 /// A number that every range refuses, in place of what is missing or not finite.
 fn finite(number: Option<f64>) -> Option<f64> {
@@ -61,7 +48,8 @@ fn vs_search(
     created_to: Option<i64>,
     group_by: Option<&str>,
     group_size: Option<i32>,
-) -> Result<Rows, ErrorReport> {
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Written, ErrorReport> {
     let row = resolve(store)?;
     if row.expired {
         require_active(row.store_id)?;
@@ -97,12 +85,24 @@ fn vs_search(
         explain: explain.unwrap_or(false),
         list: 0,
     };
-    let rows = find(&row, &texts, vectors_given, options)?;
-    Ok(TableIterator::new(rows.into_iter().map(|row: Row| {
-        let (_, score, vector_score, keyword_score, explanation, id, file_id, filename, content, metadata) =
-            row;
-        (id, file_id, filename, score, vector_score, keyword_score, content, metadata, explanation)
-    })))
+    // SAFETY: this is the call in progress.
+    let mut output = unsafe { Output::begin(call) };
+    find(&row, &texts, vectors_given, options, |mut row| {
+        let [id, file_id, filename, content, metadata] = row.shown.map(|value| value.and_then(Plain::datum));
+        let [score, vector_score, keyword_score, explanation] = row.scores();
+        output.put([
+            id,
+            file_id,
+            filename,
+            score,
+            vector_score,
+            keyword_score,
+            content,
+            metadata,
+            explanation,
+        ]);
+    })?;
+    Ok(output.done())
 }
 
 /// Adds queries; texts and embeddings go together by place, and the longer list counts.

@@ -1,6 +1,7 @@
 //! Search in one store: the function under `vs_search` and its relatives.
 
 mod answer;
+mod contest;
 mod face;
 mod facets;
 mod hnsw;
@@ -14,9 +15,10 @@ mod vector;
 mod view;
 
 use crate::catalog::{self, StoreRow};
-use crate::datum::{RawDatum, vectors};
+use crate::datum::vectors;
 use crate::error::Error;
-use crate::rows::{Chunk, Chunks};
+use crate::output::{Output, Written};
+use crate::rows::{Chunks, Plain};
 use crate::segments::PageTable;
 use crate::stats::{self, Counter};
 use crate::table::Tid;
@@ -28,33 +30,25 @@ use pgrx::{AnyArray, JsonB};
 use request::{MAX_QUERIES, Options, Query, Request, invalid};
 use run::Run;
 
-type Rows = TableIterator<
-    'static,
-    (
-        name!(chunk_id, i64),
-        name!(score, f64),
-        name!(vector_score, Option<f64>),
-        name!(keyword_score, Option<f64>),
-        name!(explanation, Option<JsonB>),
-        name!(id, Option<RawDatum>),
-        name!(file_id, Option<RawDatum>),
-        name!(filename, Option<RawDatum>),
-        name!(content, Option<RawDatum>),
-        name!(metadata, Option<RawDatum>),
-    ),
->;
-type Row = (
-    i64,
-    f64,
-    Option<f64>,
-    Option<f64>,
-    Option<JsonB>,
-    Option<RawDatum>,
-    Option<RawDatum>,
-    Option<RawDatum>,
-    Option<RawDatum>,
-    Option<RawDatum>,
-);
+/// A chunk of the answer; its values are on the page of its row, or copies that live as long.
+struct Row<'a> {
+    chunk_id: i64,
+    score: f64,
+    vector_score: Option<f64>,
+    keyword_score: Option<f64>,
+    explanation: Option<JsonB>,
+    /// `id`, `file_id`, `filename`, `content`, `metadata`; of a hit behind the first k nothing.
+    shown: [Option<&'a Plain>; 5],
+}
+
+impl Row<'_> {
+    /// Scores and explanation, as values of columns.
+    fn scores(&mut self) -> [Option<pg_sys::Datum>; 4] {
+        let number = |score: Option<f64>| score.into_datum();
+        let explanation = self.explanation.take().into_datum();
+        [number(Some(self.score)), number(self.vector_score), number(self.keyword_score), explanation]
+    }
+}
 
 /// Searches one store by texts and embeddings (the first text goes with the first embedding; either may be NULL);
 /// best first, equal scores by chunk.
@@ -64,7 +58,8 @@ fn search(
     queries: Option<Array<&str>>,
     embeddings: Option<AnyArray>,
     options: Option<JsonB>,
-) -> Result<Rows, ErrorReport> {
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Written, ErrorReport> {
     let options: Options = match options {
         Some(JsonB(value)) => {
             serde_json::from_value(value).map_err(|error| invalid(error.to_string(), "options"))?
@@ -74,16 +69,35 @@ fn search(
     let texts: Vec<Option<&str>> = queries.iter().flat_map(|texts| texts.iter()).collect();
     let embeddings = embeddings.map(vectors).unwrap_or_default();
     let row = catalog::store(store_id.unwrap_or_default())?.ok_or(Error::NoStore)?;
-    Ok(TableIterator::new(find(&row, &texts, embeddings, options)?))
+    // SAFETY: this is the call in progress.
+    let mut output = unsafe { Output::begin(call) };
+    find(&row, &texts, embeddings, options, |mut row| {
+        let [id, file_id, filename, content, metadata] = row.shown.map(|value| value.and_then(Plain::datum));
+        let [score, vector_score, keyword_score, explanation] = row.scores();
+        output.put([
+            row.chunk_id.into_datum(),
+            score,
+            vector_score,
+            keyword_score,
+            explanation,
+            id,
+            file_id,
+            filename,
+            content,
+            metadata,
+        ]);
+    })?;
+    Ok(output.done())
 }
 
-/// The hits of a search in a store that exists.
+/// Calls `show` with the hits of a search in a store that exists.
 fn find(
     row: &StoreRow,
     texts: &[Option<&str>],
     mut embeddings: Vec<Option<Vec<f32>>>,
     options: Options,
-) -> Result<Vec<Row>, Error> {
+    show: impl FnMut(Row),
+) -> Result<(), Error> {
     let request = Request::new(options)?;
     let count = texts.len().max(embeddings.len()).max(1);
     if count > MAX_QUERIES {
@@ -104,44 +118,36 @@ fn find(
     let mut run = Run::new(row, &request, queries, &chunks, &reader)?;
     run.gather()?;
     let ranked = rank(&run)?;
-    Ok(answer_rows(&mut run, ranked))
+    answer(&mut run, ranked, show);
+    Ok(())
 }
 
-fn answer_rows(run: &mut Run, ranked: Vec<Ranked>) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(ranked.len());
+fn answer(run: &mut Run, ranked: Vec<Ranked>, mut show: impl FnMut(Row)) {
     stats::add(Counter::Rows, ranked.len().min(run.request.k) as i64);
     let shown: Vec<Tid> =
         ranked.iter().take(run.request.k).map(|hit| run.pool.members[hit.place].tid).collect();
     let buffers = run.finder.prefetch(&shown, pg_sys::BLCKSZ as usize);
     for (at, hit) in ranked.into_iter().enumerate() {
         let (chunk_id, tid) = (run.pool.members[hit.place].chunk_id, run.pool.members[hit.place].tid);
-        let mut row: Row =
-            (chunk_id, hit.score, hit.vector_score, hit.keyword_score, None, None, None, None, None, None);
+        let (score, vector_score, keyword_score) = (hit.score, hit.vector_score, hit.keyword_score);
+        let row = Row { chunk_id, score, vector_score, keyword_score, explanation: None, shown: [None; 5] };
         if at >= run.request.k {
-            rows.push(row);
+            show(row);
             continue;
         }
-        let (store, explained) = (run.store, run.request.explain);
-        let terms = &run.queries[hit.query].terms;
-        let read = |chunk: &Chunk| {
-            row.5 = chunk.id().copied().map(RawDatum);
-            row.6 = chunk.file_id().copied().map(RawDatum);
-            row.7 = chunk.filename().copied().map(RawDatum);
-            row.8 = chunk.content().copied().map(RawDatum);
-            row.9 = Some(RawDatum(chunk.metadata().copied()));
-            if !explained {
-                return Vec::new();
-            }
-            let lexemes = chunk.lexemes();
-            let matched = terms.matched(lexemes.lexemes()).into_iter();
-            matched.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-        };
-        // The terms and the reader of rows are different parts of the run.
-        let Some(matched) = run.finder.find(store, chunk_id, tid, buffers[at], read) else { continue };
-        if explained {
-            row.4 = Some(JsonB(explain(run, &hit, &matched)));
-        }
-        rows.push(row);
+        let (queries, plan, explained) = (&run.queries, &run.plan, run.request.explain);
+        run.finder.find(run.store, chunk_id, tid, buffers[at], |chunk| {
+            let metadata = chunk.metadata_value();
+            let (id, file, name, text) = (chunk.id(), chunk.file_id(), chunk.filename(), chunk.content());
+            let shown = [Some(&id), Some(&file), Some(&name), Some(&text), Some(&metadata)];
+            let explanation = explained.then(|| {
+                let lexemes = chunk.lexemes();
+                let matched = queries[hit.query].terms.matched(lexemes.lexemes()).into_iter();
+                let matched: Vec<String> =
+                    matched.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+                JsonB(explain(queries, plan, &hit, &matched))
+            });
+            show(Row { shown, explanation, ..row });
+        });
     }
-    rows
 }

@@ -97,6 +97,9 @@ impl<'a, 't> Run<'a, 't> {
         self.postings = Vec::with_capacity(self.views.len());
         for view in &self.views {
             let (terms, pages) = (&view.segment().terms, view.pages());
+            for (word, _) in self.queries.iter().flat_map(|query| query.terms.iter()) {
+                terms.prefetch(&pages, word);
+            }
             let find = |query: &Query| {
                 query.terms.iter().map(|(word, _)| terms.find(&pages, word)).collect::<Result<Vec<_>, _>>()
             };
@@ -130,11 +133,12 @@ impl<'a, 't> Run<'a, 't> {
         let positive = self.queries.len() - self.request.negatives.min(self.queries.len());
         for at in 0..positive {
             let allowed = self.allowed(at)?;
+            let mut near = None;
             if self.queries[at].has_vector_leg(self.request.weights) {
-                self.vector_leg(at, &allowed)?;
+                near = self.vector_leg(at, &allowed)?;
             }
             if self.queries[at].has_keyword_leg(self.request.weights) {
-                self.keyword_leg(at, &allowed)?;
+                self.keyword_leg(at, &allowed, near)?;
             }
         }
         // What a lone keyword leg found is scored already; then only the rows of the answer are read.
@@ -159,22 +163,26 @@ impl<'a, 't> Run<'a, 't> {
         self.tail.iter().enumerate().filter(move |(_, row)| row.passes && row.allowed[at])
     }
 
-    /// The place of a hit in the pool, if it has one.
-    pub fn place(&mut self, source: Source) -> Option<usize> {
+    /// The place of a hit in the pool.
+    pub fn place(&mut self, source: Source) -> usize {
         match source {
-            Source::Member(place) => Some(place),
-            Source::Tail(row) => Some(self.tail_member(row)),
-            Source::LeftOut => None,
+            Source::Member(place) => place,
+            Source::Tail(row) => self.tail_member(row),
         }
     }
 
-    /// The number of the chunk that a hit is, if it is known.
-    pub fn chunk_of(&self, source: &Source) -> Option<i64> {
+    /// The number of the chunk that a hit is.
+    pub fn chunk_of(&self, source: &Source) -> i64 {
         match source {
-            Source::Member(place) => Some(self.pool.members[*place].chunk_id),
-            Source::Tail(row) => Some(self.tail[*row].chunk_id),
-            Source::LeftOut => None,
+            Source::Member(place) => self.pool.members[*place].chunk_id,
+            Source::Tail(row) => self.tail[*row].chunk_id,
         }
+    }
+
+    /// Begins to load what tells the candidate in a slot of a segment.
+    pub fn prefetch(&self, segment: u32, slot: u32) {
+        let view = &self.views[segment as usize];
+        view.segment().docs.prefetch(&view.pages(), slot);
     }
 
     /// The candidate in a slot of a segment.
@@ -242,8 +250,6 @@ impl<'a, 't> Run<'a, 't> {
 pub enum Source {
     Member(usize),
     Tail(usize),
-    /// In a segment, and cannot come into the answer.
-    LeftOut,
 }
 
 /// The best of a list, by score and then by chunk.

@@ -7,7 +7,7 @@ use crate::search::hnsw;
 use crate::search::run::{Run, Source, first};
 use crate::search::view::View;
 use vectorstore_core::segment::Mask;
-use vectorstore_core::segment::vectors::{Candidates, CodeQuery};
+use vectorstore_core::segment::vectors::{Candidate, Candidates, CodeQuery};
 
 /// Rows that a vector leg reads at least, to rank them exactly (measured: recall@10 .98 at 100,000 rows).
 const RERANK: usize = 100;
@@ -20,10 +20,17 @@ const EXACT_FACTOR: usize = 3;
 /// A store of up to so many rows is searched exactly, packed or not, unless somebody chose how.
 const EXACT_ROWS: usize = 2_000;
 
+/// What the codes of the segments chose, before it is read.
+pub struct Near {
+    pub code: CodeQuery,
+    pub candidates: Vec<Candidate>,
+}
+
 impl Run<'_, '_> {
-    /// The nearest rows: codes choose which are read, the rows themselves decide.
-    pub fn vector_leg(&mut self, at: usize, allowed: &[Option<Mask>]) -> Result<(), Error> {
-        let Some(vector) = self.queries[at].vector.clone() else { return Ok(()) };
+    /// The nearest rows: codes choose which are read, the rows themselves decide. Where the keyword leg decides, too,
+    /// only the choice is returned, and nothing read.
+    pub fn vector_leg(&mut self, at: usize, allowed: &[Option<Mask>]) -> Result<Option<Near>, Error> {
+        let Some(vector) = self.queries[at].vector.clone() else { return Ok(None) };
         let rows: usize = self.views.iter().map(View::rows).sum();
         let depth = self.request.depth();
         let rerank = match gucs::rerank() {
@@ -38,6 +45,7 @@ impl Run<'_, '_> {
         let mut slots: Vec<(u32, u32)> = Vec::new();
         let chosen = || gucs::rerank() > 0 || gucs::probes() > 0 || hnsw::Index::open(self.store).is_some();
         let exact = matching <= rerank * EXACT_FACTOR || rows <= EXACT_ROWS && !chosen();
+        let watched = !exact && self.queries.len() == 1 && !self.is_filtered(at) && recall::wanted();
         if exact {
             for ((index, view), mask) in (0..).zip(&self.views).zip(allowed) {
                 let all = mask.clone().unwrap_or_else(|| view.segment().vectors.present());
@@ -57,10 +65,15 @@ impl Run<'_, '_> {
                 self.plan.lists += seen.lists as usize;
                 self.plan.codes += seen.codes as usize;
             }
-            slots.extend(best.into_sorted().iter().map(|found| (found.segment, found.slot)));
+            let candidates = best.into_sorted();
+            if self.is_contest(at) && !watched {
+                return Ok(Some(Near { code, candidates }));
+            }
+            slots.extend(candidates.iter().map(|found| (found.segment, found.slot)));
         }
         // Neighbours stand on one page of the directory.
         slots.sort_unstable();
+        slots.iter().for_each(|&(segment, slot)| self.prefetch(segment, slot));
         let mut members = Vec::with_capacity(slots.len());
         for (index, slot) in slots {
             members.extend(self.member(index, slot)?);
@@ -77,17 +90,16 @@ impl Run<'_, '_> {
             tail.cosines[at].map(|cosine| (cosine, tail.chunk_id, Source::Tail(row)))
         });
         let list: Vec<Source> = first(packed.chain(tail).collect(), depth).collect();
-        if !exact && self.queries.len() == 1 && !self.is_filtered(at) && recall::wanted() {
+        if watched {
             let k = self.request.k.min(recall::MAX_K);
-            let chunks = list.iter().take(k).filter_map(|source| self.chunk_of(source)).collect();
+            let chunks = list.iter().take(k).map(|source| self.chunk_of(source)).collect();
             recall::hand_over(self.store, k, &vector, chunks);
         }
         for (rank, source) in (1..).zip(list) {
-            if let Some(place) = self.place(source) {
-                self.pool.members[place].under[at].vector_rank = Some(rank);
-            }
+            let place = self.place(source);
+            self.pool.members[place].under[at].vector_rank = Some(rank);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Candidates from the store's HNSW index, if it has one that is good for this query.

@@ -7,6 +7,7 @@
 //! The scales of [`vector_score`] and [`keyword_score`] are absolute: they need no statistics of the result
 //! list, so a score means the same on every page and in every store.
 
+mod contest;
 mod groups;
 mod legs;
 mod queries;
@@ -15,6 +16,7 @@ mod scale;
 #[cfg(test)]
 mod golden;
 
+pub use contest::Contest;
 pub use groups::group_limit;
 pub use legs::{Candidate, Found, Hit, Leg, Thresholds, Weights, fuse};
 pub use queries::{Combined, How, QueryScores, combine};

@@ -147,6 +147,12 @@ impl Docs {
         })
     }
 
+    /// Begins to load what [`Docs::get`] is going to read.
+    pub fn prefetch(&self, pages: &impl Pages, slot: u32) {
+        let at = slot as usize % SLOTS_PER_PAGE * DOC_BYTES;
+        self.meta.docs.prefetch(pages, slot / SLOTS_PER_PAGE as u32, at..at + DOC_BYTES);
+    }
+
     /// Calls `visit` with the slot of every one of the chunks (ascending) that is in the segment.
     ///
     /// # Errors

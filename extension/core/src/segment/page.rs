@@ -1,5 +1,7 @@
 //! Pages: the unit in which a segment is stored and read.
 
+use std::ops::Range;
+
 /// Most bytes of a page: one row of `vectorstore.segment_pages` with its header fills one page of Postgres.
 pub const PAGE_BYTES: usize = 8096;
 
@@ -15,6 +17,10 @@ pub trait Pages {
     /// # Errors
     /// [`Damaged`] when there is no such page, or what `read` returns.
     fn with<T>(&self, page: u32, read: impl FnOnce(&[u8]) -> Result<T, Damaged>) -> Result<T, Damaged>;
+
+    /// Begins to load some bytes of a page that are about to be read, where it is known how. There may be no such page,
+    /// or no such bytes.
+    fn prefetch(&self, _page: u32, _bytes: Range<usize>) {}
 }
 
 /// Where a builder puts the pages of one segment.
@@ -42,6 +48,13 @@ impl Section {
             self.first.checked_add(index).ok_or(Damaged("page number"))
         } else {
             Err(Damaged("page past the end of its section"))
+        }
+    }
+
+    /// Begins to load some bytes of the page at `index`, if there is one.
+    pub fn prefetch(self, pages: &impl Pages, index: u32, bytes: Range<usize>) {
+        if let Ok(page) = self.page(index) {
+            pages.prefetch(page, bytes);
         }
     }
 }

@@ -184,6 +184,9 @@ pub(super) enum Step {
     Stay,
 }
 
+/// Bytes that are loaded before a walk: about a block, after which the processor sees where it goes.
+const AHEAD: usize = 512;
+
 /// Walks the blocks of one term.
 #[derive(Debug, Clone)]
 pub(super) struct Blocks {
@@ -198,6 +201,11 @@ impl Blocks {
     /// The blocks of `df` postings that begin at `offset` of page `page` of the section.
     pub(super) fn new(section: Section, page: u32, offset: u16, df: u32) -> Self {
         Self { section, page, offset: usize::from(offset), left: df, floor: 0 }
+    }
+
+    /// Begins to load the first bytes.
+    pub(super) fn prefetch(&self, pages: &impl Pages) {
+        self.section.prefetch(pages, self.page, self.offset..self.offset + AHEAD);
     }
 
     /// Whether every block was visited.

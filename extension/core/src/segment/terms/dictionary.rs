@@ -141,7 +141,7 @@ impl Heads {
     }
 
     /// The page that has the lexeme if any has.
-    fn page_of(&self, lexeme: &[u8]) -> Result<Option<u32>, Damaged> {
+    pub(super) fn page_of(&self, lexeme: &[u8]) -> Result<Option<u32>, Damaged> {
         let head = |index: usize| {
             let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
             &self.bytes[start..self.ends[index]]

@@ -22,7 +22,7 @@ pub use builder::TermsBuilder;
 pub use top::{Hit, Top};
 
 use crate::bm25::Norms;
-use crate::segment::{Damaged, Mask, Pages, Section};
+use crate::segment::{Damaged, Mask, PAGE_BYTES, Pages, Section};
 use block::{Blocks, Step};
 use dictionary::{Heads, SHORT, short_postings};
 use kernel::{Decoded, Kernel};
@@ -110,6 +110,13 @@ impl Terms {
     /// [`Damaged`] for a missing or damaged page.
     pub fn find(&self, pages: &impl Pages, lexeme: &[u8]) -> Result<Option<TermInfo>, Damaged> {
         self.heads.find(self.meta.dictionary, pages, lexeme)
+    }
+
+    /// Begins to load the page that [`Terms::find`] is going to read.
+    pub fn prefetch(&self, pages: &impl Pages, lexeme: &[u8]) {
+        if let Ok(Some(page)) = self.heads.page_of(lexeme) {
+            self.meta.dictionary.prefetch(pages, page, 0..PAGE_BYTES);
+        }
     }
 
     /// Number of slots of the mask that hold the term.

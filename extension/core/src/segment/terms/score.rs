@@ -12,6 +12,7 @@ use super::top::{Hit, Top};
 use super::{TermInfo, Terms};
 use crate::bm25::{Norms, impact};
 use crate::segment::{Damaged, Mask, Pages};
+use std::cell::Cell;
 
 /// Slots of a window; its accumulators fit the second-level cache.
 const WINDOW: usize = 65_536;
@@ -23,6 +24,12 @@ const LOOK_AHEAD: usize = 64;
 /// The bound of a block is computed in the same rounded arithmetic as the scores; this is more than rounding
 /// can make of it.
 const SLACK: f32 = 1.000_001;
+
+thread_local! {
+    /// The accumulators of a window, all 0 between calls. They stay, because clearing them would take as long as a search
+    /// of few postings.
+    static SUMS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
 
 /// One term's postings that are still to come.
 struct List {
@@ -54,7 +61,7 @@ impl Terms {
     /// without any of the terms.
     ///
     /// `slots` is the number of slots of the segment; weights are not negative; a term the segment does not
-    /// have is `None`. Memory: 256 kB that stay in `top` for the next segment, and 8 bytes a posting of terms of
+    /// have is `None`. Memory: 256 kB that stay for the next call in the thread, and 8 bytes a posting of terms of
     /// few documents.
     ///
     /// # Errors
@@ -76,6 +83,9 @@ impl Terms {
         out.resize(wanted.len(), 0.0);
         if top.k() == 0 && wanted.is_empty() {
             return Ok(());
+        }
+        for (term, _) in terms.iter().flatten().filter(|(term, _)| term.df > SHORT) {
+            self.blocks(*term).prefetch(pages);
         }
         let mut lists = Vec::with_capacity(terms.len());
         let mut postings = 0;
@@ -227,10 +237,8 @@ impl<P: Pages> Pass<'_, P> {
     /// Several terms: window by window, without those in which no list has a slot or no slot is needed.
     fn windows(&mut self, lists: &mut [List], top: &mut Top) -> Result<(), Damaged> {
         // Taken out for the time: after an error the accumulators are not clean and must not come back.
-        let mut scratch = std::mem::take(&mut top.scratch);
-        if scratch.is_empty() {
-            scratch = vec![0.0; WINDOW];
-        }
+        let mut scratch = SUMS.take();
+        scratch.resize(WINDOW, 0.0);
         let Some(sums) = scratch.first_chunk_mut::<WINDOW>() else { return Ok(()) };
         while let Some(next) = lists.iter().filter_map(List::next).min().filter(|&next| next < self.slots) {
             let base = next - next % WINDOW as u32;
@@ -253,7 +261,7 @@ impl<P: Pages> Pass<'_, P> {
                 }
             }
         }
-        top.scratch = scratch;
+        SUMS.set(scratch);
         Ok(())
     }
 

@@ -44,15 +44,12 @@ impl Eq for Worst {}
 pub struct Top {
     k: usize,
     heap: BinaryHeap<Worst>,
-    /// Accumulators of [`Terms::score`](super::Terms::score), all 0 between calls; here so that the segments of
-    /// a query share them. Empty until needed.
-    pub(super) scratch: Vec<f32>,
 }
 
 impl Top {
     /// Keeps nothing yet, and `k` hits at most.
     pub fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::new(), scratch: Vec::new() }
+        Self { k, heap: BinaryHeap::with_capacity(k.min(1024) + 1) }
     }
 
     /// Most hits that are kept.

@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 pub struct Candidate {
     /// Estimated cosine similarity; may lie somewhat outside of -1 to 1.
     pub estimate: f32,
+    /// Standard deviation of the estimate's error.
+    pub spread: f32,
     /// Number of the segment, as given to the scan.
     pub segment: u32,
     /// Slot of the row in its segment.
@@ -90,7 +92,7 @@ mod tests {
             let mut candidates = Candidates::new(limit);
             let mut all = Vec::new();
             for (estimate, segment, slot) in rows {
-                let candidate = Candidate { estimate: f32::from(estimate) / 10.0, segment, slot };
+                let candidate = Candidate { estimate: f32::from(estimate) / 10.0, spread: 0.0, segment, slot };
                 candidates.offer(candidate);
                 candidates.offer(Candidate { estimate: f32::NAN, ..candidate });
                 all.push(candidate);

@@ -3,6 +3,13 @@
 use super::kernel::{Affine, FACTOR_BYTES, GROUP};
 use super::{Candidate, Candidates, CodeQuery, Vectors};
 use crate::segment::{Damaged, Mask, PAGE_BYTES, Pages};
+use half::f16;
+
+/// Standard deviation of an estimate's error, as a multiple of the row's factor. A code that keeps the signs of a residual
+/// of length r in D dimensions has a factor of r / (D * 0.8)^½ and errs by 0.75 * r / D^½ (RaBitQ, theorem 3.2).
+const SPREAD: f32 = 0.6;
+/// What the rounding of the query's tables adds to that.
+const ROUNDING: f32 = 0.001;
 
 /// What a scan did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,23 +61,62 @@ impl Vectors {
                 })
                 .collect();
         nearest.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
-        let code_bytes = self.shape.code_rows() * GROUP;
-        let (sums, factors) = ([0; GROUP], [0; FACTOR_BYTES]);
-        let mut scanner = Scanner { query, code_bytes, segment, into, sums, factors };
+        let mut scanner = Scanner::new(query, self.shape.code_rows() * GROUP, segment, into);
         let mut stats = ScanStats::default();
         let mut seen = 0;
         let mut words = Vec::new();
-        for (_, base, list) in nearest {
+        for (at, &(_, base, list)) in nearest.iter().enumerate() {
             if stats.lists >= probes && seen >= want {
                 break;
+            }
+            if let Some(&(_, _, next)) = nearest.get(at + 1) {
+                let groups = self.layout.count(next).div_ceil(GROUP as u32);
+                self.prefetch(pages, self.layout.first_slot(next) / GROUP as u32, groups);
             }
             stats.lists += 1;
             self.words(list, mask, &mut words);
             seen += words.iter().map(|word: &u32| word.count_ones() as usize).sum::<usize>();
             stats.codes += words.iter().filter(|word| **word != 0).count() as u64 * GROUP as u64;
-            self.scan_list(pages, list, base, &words, &mut scanner)?;
+            let first = u64::from(self.layout.first_slot(list)) / GROUP as u64;
+            self.scan_groups(pages, first, base, &words, &mut scanner)?;
         }
         Ok(stats)
+    }
+
+    /// Estimates single slots, which ascend: one candidate each, in their order. Those past the end are left out.
+    ///
+    /// # Errors
+    /// [`Damaged`] when a page is missing or short, or the query has other dimensions than the vectors.
+    pub fn estimate(
+        &self,
+        pages: &impl Pages,
+        query: &CodeQuery,
+        segment: u32,
+        slots: &[u32],
+    ) -> Result<Vec<Candidate>, Damaged> {
+        if query.dims() != self.dims {
+            return Err(Damaged("dimensions of a segment"));
+        }
+        let mut found = Candidates::new(slots.len());
+        let mut scanner = Scanner::new(query, self.shape.code_rows() * GROUP, segment, &mut found);
+        let mut list = 0;
+        let mut chunks = slots.chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP).peekable();
+        while let Some(slots) = chunks.next() {
+            let Some(&first) = slots.first().filter(|&&slot| slot < self.slots()) else { break };
+            while list + 1 < self.layout.lists() && self.layout.first_slot(list + 1) <= first {
+                list += 1;
+            }
+            let centroid = &self.centroids[list as usize * self.dims..][..self.dims];
+            let base = query.kernel.dot(&query.unit, centroid);
+            if let Some(next) = chunks.peek().and_then(|slots| slots.first()) {
+                self.prefetch(pages, next / GROUP as u32, 1);
+            }
+            let wanted = slots.iter().fold(0, |word, slot| word | 1 << (*slot as usize % GROUP));
+            self.scan_groups(pages, u64::from(first) / GROUP as u64, base, &[wanted], &mut scanner)?;
+        }
+        let mut found = found.into_sorted();
+        found.sort_unstable_by_key(|candidate| candidate.slot);
+        Ok(found)
     }
 
     /// Lists to visit under a mask: the fewer rows it leaves, the wider its best rows are spread.
@@ -94,18 +140,29 @@ impl Vectors {
         }));
     }
 
-    /// Scans one list, page by page. A group that goes on in the next page is visited in both.
-    fn scan_list(
+    /// Begins to load the codes of some groups.
+    fn prefetch(&self, pages: &impl Pages, first: u32, groups: u32) {
+        const PAGE: u64 = PAGE_BYTES as u64;
+        let size = self.shape.group_bytes() as u64;
+        let (first, end) = (u64::from(first) * size, u64::from(first.saturating_add(groups)) * size);
+        for page in first / PAGE..end.min(self.code_bytes).div_ceil(PAGE) {
+            let (start, stop) = (page * PAGE, page * PAGE + PAGE);
+            let bytes = (first.max(start) - start) as usize..(end.min(stop) - start) as usize;
+            self.codes.prefetch(pages, page as u32, bytes);
+        }
+    }
+
+    /// Scans groups of one list, page by page. A group that goes on in the next page is visited in both.
+    fn scan_groups(
         &self,
         pages: &impl Pages,
-        list: u32,
+        first: u64,
         base: f32,
         words: &[u32],
         scanner: &mut Scanner<'_>,
     ) -> Result<(), Damaged> {
         const PAGE: u64 = PAGE_BYTES as u64;
         let size = self.shape.group_bytes() as u64;
-        let first = u64::from(self.layout.first_slot(list)) / GROUP as u64;
         let end = first + words.len() as u64;
         for page in first * size / PAGE..(end * size).div_ceil(PAGE) {
             let (start, stop) = (page * PAGE, (page * PAGE + PAGE).min(self.code_bytes));
@@ -141,7 +198,12 @@ struct Scanner<'a> {
     factors: [u8; FACTOR_BYTES],
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(query: &'a CodeQuery, code_bytes: usize, segment: u32, into: &'a mut Candidates) -> Self {
+        let (sums, factors) = ([0; GROUP], [0; FACTOR_BYTES]);
+        Self { query, code_bytes, segment, into, sums, factors }
+    }
+
     /// Takes the bytes of a group that begin at `offset` in it; offers the group's wanted slots with the last ones.
     #[inline]
     fn read(&mut self, group: u32, wanted: u32, base: f32, offset: usize, piece: &[u8]) {
@@ -169,7 +231,9 @@ impl Scanner<'_> {
             let lane = reached.trailing_zeros();
             reached &= reached - 1;
             let (estimate, slot) = (estimates[lane as usize], group * GROUP as u32 + lane);
-            self.into.offer(Candidate { estimate, segment: self.segment, slot });
+            let factor = f16::from_le_bytes(self.factors.as_chunks().0[lane as usize]).to_f32();
+            let spread = SPREAD * factor + ROUNDING;
+            self.into.offer(Candidate { estimate, spread, segment: self.segment, slot });
         }
     }
 }

@@ -120,6 +120,38 @@ fn estimates_are_near() {
     }
 }
 
+/// Errors are within the spread that is said to be theirs, and single slots are estimated as in a scan.
+#[test]
+fn spreads_hold() {
+    for dims in [2, 24, 129, 384, 1536, 3072] {
+        let rows = 600;
+        let (vectors, queries) = clustered(rows, 20, dims);
+        let built = build(dims, 20_000, &vectors);
+        let segment = Vectors::load(&built.meta, &built.pages).unwrap();
+        let (mut beyond, mut squares) = (0, 0.0);
+        for query in queries.chunks_exact(dims) {
+            let code = CodeQuery::new(query);
+            let mut all = Candidates::new(rows);
+            segment.scan(&built.pages, &code, u32::MAX, 0, None, 2, &mut all).unwrap();
+            let mut all = all.into_sorted();
+            assert_eq!(all.len(), rows);
+            for row in &all {
+                let at = built.rows[row.slot as usize].unwrap() as usize;
+                let error = cosine(query, &vectors[at * dims..][..dims]) - row.estimate;
+                squares += f64::from(error / row.spread).powi(2);
+                beyond += usize::from(error > 4.0 * row.spread);
+            }
+            all.sort_by_key(|row| row.slot);
+            all.retain(|row| row.slot % 3 == 1);
+            let slots: Vec<u32> = all.iter().map(|row| row.slot).collect();
+            assert_eq!(segment.estimate(&built.pages, &code, 2, &slots).unwrap(), all);
+        }
+        let deviation = (squares / (20 * rows) as f64).sqrt();
+        assert!(deviation > 0.3 && deviation < 1.2, "{dims}: {deviation}");
+        assert!(beyond <= 20 * rows / 1000, "{dims}: {beyond}");
+    }
+}
+
 /// Rows, and queries of the same kind, around random centres that weigh half as much as the noise.
 fn clustered(rows: usize, centres: usize, dims: usize) -> (Vec<f32>, Vec<f32>) {
     let centres = random(centres, dims, 8);
@@ -255,6 +287,7 @@ fn survive(meta: &VectorsMeta, pages: &MemoryPages) {
         let mut candidates = Candidates::new(20);
         let _ = segment.scan(pages, &query, 0, 100, Some(&Mask::all(90)), 0, &mut candidates);
         let _ = segment.scan(pages, &query, 9, 0, None, 0, &mut candidates);
+        let _ = segment.estimate(pages, &query, 0, &[0, 1, 40, 41, 90, 5000, u32::MAX]);
         assert!(candidates.into_sorted().len() <= 20);
     }
 }
