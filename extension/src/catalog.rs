@@ -60,7 +60,9 @@ pub fn store(store: i64) -> Result<Option<StoreRow>, Error> {
     let stores = open(c"stores", c"stores_pkey")?;
     let id = stores.column(c"store_id");
     let read = |slot: &Slot| read_store(&stores, slot);
-    stores.only(store, |slot| slot.bigint(id) == store, |stores| stores.scan_prefix(&[store]), read).transpose()
+    stores
+        .only(store, |slot| slot.bigint(id) == store, |stores| stores.scan_prefix(&[store]), read)
+        .transpose()
 }
 
 /// The SQL user's store with this id, or else with this name; `None` when there is none, or when several bear the name.
@@ -70,7 +72,8 @@ pub fn find_store(store: &str) -> Result<Option<StoreRow>, Error> {
     let Some(tenant) = principal::enter_user()? else { return Ok(None) };
     if let Some(number) = id::decode("vs_", store) {
         let stores = open(c"stores", c"stores_pkey")?;
-        let (key, id, owner) = (stores.column(c"store_id"), stores.column(c"id"), stores.column(c"tenant_id"));
+        let (key, id, owner) =
+            (stores.column(c"store_id"), stores.column(c"id"), stores.column(c"tenant_id"));
         let same = |slot: &Slot| {
             slot.bigint(key) == number
                 && Plain::new(slot.get(id)).text() == Some(store)

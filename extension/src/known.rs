@@ -64,7 +64,8 @@ impl Known {
         if heap == pg_sys::InvalidOid || key == pg_sys::InvalidOid {
             return None;
         }
-        let known = Rc::new(Self { names, heap, key, columns: RefCell::default(), spots: RefCell::default() });
+        let known =
+            Rc::new(Self { names, heap, key, columns: RefCell::default(), spots: RefCell::default() });
         // What changed during the look-up may have been looked up before.
         if FORGOTTEN.get() == before {
             KNOWN.with_borrow_mut(|all| all.push(Rc::clone(&known)));

@@ -194,9 +194,7 @@ fn grants(user: pg_sys::Oid) -> Result<Vec<(i64, Access)>, Error> {
     }
     // SAFETY: a NUL-terminated string that lives as long as the memory context of the call.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
-    let text = |slot: &crate::table::Slot, column| {
-        Plain::new(slot.get(column)).text().map(str::to_owned)
-    };
+    let text = |slot: &crate::table::Slot, column| Plain::new(slot.get(column)).text().map(str::to_owned);
     let mut found = Vec::new();
     let mut scan = roles.scan_text(&[], name);
     while let Some(slot) = scan.next_row() {

@@ -176,7 +176,9 @@ impl Pages for SegmentPages<'_, '_> {
 
     fn prefetch(&self, page: u32, bytes: Range<usize>) {
         let directory = self.directory.borrow();
-        if let Some(Place { recent, begin, .. }) = directory.get(page as usize).filter(|place| place.begin > 0) {
+        if let Some(Place { recent, begin, .. }) =
+            directory.get(page as usize).filter(|place| place.begin > 0)
+        {
             let begin = usize::from(*begin);
             fetch::prefetch_in_page(*recent, begin + bytes.start..begin + bytes.end);
         }

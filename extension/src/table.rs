@@ -173,14 +173,8 @@ impl Table {
         // SAFETY: both relations are open as long as the scan borrows this.
         let scan = unsafe {
             #[cfg(feature = "pg18")]
-            let scan = pg_sys::index_beginscan(
-                self.heap,
-                key,
-                self.snapshot,
-                std::ptr::null_mut(),
-                keys as i32,
-                0,
-            );
+            let scan =
+                pg_sys::index_beginscan(self.heap, key, self.snapshot, std::ptr::null_mut(), keys as i32, 0);
             #[cfg(not(feature = "pg18"))]
             let scan = pg_sys::index_beginscan(self.heap, key, self.snapshot, keys as i32, 0);
             scan

@@ -75,8 +75,7 @@ impl Run<'_, '_> {
         let rows = self.returnable(at).filter_map(|(row, tail)| {
             let bm25 = f64::from(tail.counts.score(&self.queries, at, &self.norms));
             let cosine = tail.cosines[at]?;
-            let score =
-                weighted(vector_score(cosine), keyword_score(bm25), weights.vector, weights.keyword)?;
+            let score = weighted(vector_score(cosine), keyword_score(bm25), weights.vector, weights.keyword)?;
             contest.know(cosine, bm25);
             Some((score, tail.chunk_id, Source::Tail(row)))
         });

@@ -1,8 +1,8 @@
 //! `vs_search` itself: its typed arguments become the options of a search. In Rust, because a function in PL/pgSQL around
 //! the engine took a fifth of the time of a search.
 
-use super::request::Options;
 use super::find;
+use super::request::Options;
 use crate::catalog::{self, StoreRow};
 use crate::datum::{VectorArg, vectors};
 use crate::error::Error;
