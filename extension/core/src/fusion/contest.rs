@@ -2,7 +2,6 @@
 //! scores only about.
 
 use super::{Weights, keyword_score, vector_score, weighted};
-use std::cmp::Ordering;
 
 /// A candidate whose exact vector score is not known.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +64,8 @@ impl<T: Copy> Contest<T> {
             self.sorted = true;
         }
         if let Some(&least) = self.best.get(self.k.wrapping_sub(1)) {
-            // What compares with nothing may be anything.
-            self.entries.retain(|entry| entry.most.partial_cmp(&least) != Some(Ordering::Less));
+            // What is no number may be anything.
+            self.entries.retain(|entry| entry.most >= least || entry.most.is_nan());
         }
         let rest = self.entries.len().saturating_sub(count);
         self.entries.drain(rest..).rev().map(|entry| entry.what).collect()
