@@ -22,32 +22,36 @@ thread_local! {
 /// Lexemes of a text in the language with this code.
 #[pg_extern(sql = false, immutable, parallel_safe, strict)]
 fn document_lexemes(language: i16, content: &str) -> RawDatum {
-    let cut;
-    let text = if has_bigrams(language) {
-        cut = bigrams(content);
-        &cut
-    } else {
-        content
-    };
-    RawDatum(document(language, text))
-}
-
-fn document(language: i16, text: &str) -> pg_sys::Datum {
     watch();
     if STALE.take() {
         KNOWN.take();
     }
+    RawDatum(KNOWN.with_borrow_mut(|known| document(known, language, content)))
+}
+
+/// The same for a query, of which nothing is worth remembering.
+pub fn of_query(language: i16, text: &str) -> pg_sys::Datum {
+    document(&mut Known::default(), language, text)
+}
+
+fn document(known: &mut Known, language: i16, text: &str) -> pg_sys::Datum {
+    let cut;
+    let text = if has_bigrams(language) {
+        cut = bigrams(text);
+        &cut
+    } else {
+        text
+    };
     let configuration = configuration_oid(language);
     let ask = |unit: &str| {
         if is_word(unit) { stem(configuration, unit) } else { None }.or_else(|| parse(configuration, unit))
     };
-    let known = units(text)
-        .and_then(|units| KNOWN.with_borrow_mut(|known| known.document(language, units, ask).map(varlena)));
-    known.unwrap_or_else(|| to_tsvector(configuration, text))
+    let bytes = units(text).and_then(|units| known.document(language, units, ask));
+    bytes.map_or_else(|| to_tsvector(configuration, text), varlena)
 }
 
 /// Oid of the text search configuration of a language.
-pub fn configuration_oid(language: i16) -> pg_sys::Oid {
+fn configuration_oid(language: i16) -> pg_sys::Oid {
     /// `pg_ts_config.oid`.
     const OID_COLUMN: i16 = 1;
     let name = CString::new(configuration(language)).expect("names have no NUL");
@@ -65,7 +69,7 @@ pub fn configuration_oid(language: i16) -> pg_sys::Oid {
 }
 
 /// The `tsvector` of a text.
-pub fn to_tsvector(configuration: pg_sys::Oid, text: &str) -> pg_sys::Datum {
+fn to_tsvector(configuration: pg_sys::Oid, text: &str) -> pg_sys::Datum {
     let arguments = [configuration.into_datum(), text.into_datum()];
     // SAFETY: `to_tsvector` takes a configuration's Oid and a text.
     let lexemes = unsafe { direct_function_call_as_datum(pg_sys::to_tsvector_byid, &arguments) };

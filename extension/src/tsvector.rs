@@ -3,7 +3,7 @@
 use crate::catalog::{self, StoreRow};
 use crate::datum::RawDatum;
 use crate::error::Error;
-use crate::lexemes::{configuration_oid, to_tsvector};
+use crate::lexemes::of_query;
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pgrx_sql_entity_graph::metadata::{
@@ -14,7 +14,7 @@ use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{FromDatum, pg_sys};
 use std::cell::RefCell;
 use std::rc::Rc;
-use vectorstore_core::language::{AUTO, bigrams, has_bigrams};
+use vectorstore_core::language::AUTO;
 use vectorstore_core::tsvector::TsVector;
 
 /// A `tsvector` argument; lives as long as the call.
@@ -76,21 +76,10 @@ pub fn readings<T>(store: &StoreRow, text: &str, read: impl Fn(TsVector) -> Opti
     let reading = |&code| {
         // SAFETY: the datum is a tsvector in the memory of this call.
         let lexemes =
-            unsafe { TsVectorArg::from_polymorphic_datum(document(code, text), false, pg_sys::TSVECTOROID) };
+            unsafe { TsVectorArg::from_polymorphic_datum(of_query(code, text), false, pg_sys::TSVECTOROID) };
         lexemes.and_then(|lexemes| read(lexemes.get()))
     };
     codes.iter().filter_map(reading).collect()
-}
-
-/// Lexemes of a text in the language with this code: what `document_tsv` gives, asked for anew each time. What queries say
-/// is not worth remembering.
-fn document(code: i16, text: &str) -> pg_sys::Datum {
-    let configuration = configuration_oid(code);
-    if has_bigrams(code) {
-        to_tsvector(configuration, &bigrams(text))
-    } else {
-        to_tsvector(configuration, text)
-    }
 }
 
 fn query_datum(store: &StoreRow, text: &str) -> Result<pg_sys::Datum, Error> {
@@ -99,7 +88,7 @@ fn query_datum(store: &StoreRow, text: &str) -> Result<pg_sys::Datum, Error> {
         static UNION: RefCell<Option<Rc<OwnedPreparedStatement>>> = const { RefCell::new(None) };
     }
     if store.language != AUTO {
-        return Ok(document(store.language, text));
+        return Ok(of_query(store.language, text));
     }
     Spi::connect(|client| {
         let known = UNION.with_borrow(Clone::clone);
