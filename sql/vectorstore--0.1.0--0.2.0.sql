@@ -1537,6 +1537,53 @@ $migrate$;
 COMMENT ON FUNCTION vectorstore._migrate_0011() IS 'Migration step 11: faster writing.';
 
 
+-- ---- schema/migrate_0012.sql
+-- Step 12: each crossing of a quota is an event of its own. The rules of step 1 hold.
+CREATE FUNCTION vectorstore._migrate_0012() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $migrate$
+BEGIN
+    ALTER TABLE vectorstore.store_counters
+        ADD COLUMN chunks_room_at timestamptz NOT NULL DEFAULT 'epoch',
+        ADD COLUMN bytes_room_at timestamptz NOT NULL DEFAULT 'epoch';
+    ALTER TABLE vectorstore.tenant_quotas
+        ADD COLUMN stores_room_at timestamptz NOT NULL DEFAULT 'epoch',
+        ADD COLUMN chunks_room_at timestamptz NOT NULL DEFAULT 'epoch',
+        ADD COLUMN bytes_room_at timestamptz NOT NULL DEFAULT 'epoch';
+    ALTER TABLE vectorstore.quota_events ADD COLUMN room_at timestamptz NOT NULL DEFAULT 'epoch';
+    -- An open event is the one that more refusals belong to; the times of the others only have to differ.
+    UPDATE vectorstore.quota_events SET room_at = created_at + event_id * interval '1 microsecond' WHERE resolved_at IS NOT NULL;
+    DROP INDEX vectorstore.quota_events_open;
+    CREATE UNIQUE INDEX quota_events_room ON vectorstore.quota_events (tenant_id, store_id, resource, room_at);
+    CREATE INDEX quota_events_open ON vectorstore.quota_events (tenant_id, store_id) WHERE resolved_at IS NULL;
+
+    -- By EXECUTE as in step 2.
+    EXECUTE $replace$
+    CREATE OR REPLACE FUNCTION vectorstore.clear_quotas() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $clear$
+    BEGIN
+        UPDATE vectorstore.tenant_quotas SET chunks = 0, usage_bytes = 0;
+        PERFORM vectorstore._make_room(q.tenant_id, 0) FROM vectorstore.tenant_quotas q;
+        PERFORM vectorstore._make_room(c.tenant_id, c.store_id) FROM vectorstore.store_counters c
+        WHERE c.max_chunks IS NOT NULL OR c.max_bytes IS NOT NULL;
+        RETURN NULL;
+    END
+    $clear$
+    $replace$;
+
+    COMMENT ON COLUMN vectorstore.store_counters.chunks_room_at IS 'When something was last deleted, or the quota raised, that made room for chunks; 1970 for never. Refusals since are one event.';
+    COMMENT ON COLUMN vectorstore.store_counters.bytes_room_at IS 'The same for bytes.';
+    COMMENT ON COLUMN vectorstore.tenant_quotas.stores_room_at IS 'When something was last deleted, or the quota raised or made, that made room for stores. Refusals since are one event.';
+    COMMENT ON COLUMN vectorstore.tenant_quotas.chunks_room_at IS 'The same for chunks.';
+    COMMENT ON COLUMN vectorstore.tenant_quotas.bytes_room_at IS 'The same for bytes.';
+    COMMENT ON COLUMN vectorstore.quota_events.room_at IS 'When there was room last before.';
+    INSERT INTO vectorstore.schema_migrations (version) VALUES (12);
+END
+$migrate$;
+COMMENT ON FUNCTION vectorstore._migrate_0012() IS 'Migration step 12: crossings of quotas.';
+
+
 -- ---- schema/install.sql
 -- Makes and migrates the data's tables. They are ordinary objects, no members of the extension: a dump holds
 -- them whole, with indexes, triggers and policies, and DROP EXTENSION leaves them alone.
@@ -1557,7 +1604,7 @@ COMMENT ON FUNCTION vectorstore._schema_version() IS 'Number of the last migrati
 
 -- The last step that this version of the extension knows.
 CREATE OR REPLACE FUNCTION vectorstore._schema_target() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 11 $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 12 $$;
 COMMENT ON FUNCTION vectorstore._schema_target() IS 'Number of the last migration step of this version.';
 
 -- API: public
@@ -1602,6 +1649,9 @@ BEGIN
     END IF;
     IF vectorstore._schema_version() < 11 THEN
         PERFORM vectorstore._migrate_0011();
+    END IF;
+    IF vectorstore._schema_version() < 12 THEN
+        PERFORM vectorstore._migrate_0012();
     END IF;
     IF vectorstore._schema_version() > vectorstore._schema_target() THEN
         PERFORM vectorstore._fail('55000', 'The data was made by a newer version of vectorstore.', NULL, NULL,
@@ -1917,7 +1967,7 @@ DECLARE
     moment timestamptz;
     flushed bigint;
 BEGIN
-    IF vectorstore._schema_version() < 9 THEN
+    IF vectorstore._schema_version() < 12 THEN
         RETURN 0;
     END IF;
     PERFORM vectorstore._require_preload();
@@ -1930,12 +1980,11 @@ BEGIN
         -- A tenant may be gone meanwhile, with all that was kept of it.
         SELECT t.* FROM taken t WHERE (t.tenant_id = 0 OR EXISTS (SELECT FROM vectorstore.tenants o WHERE o.tenant_id = t.tenant_id)) AND t.operation NOT LIKE 'quota.%'
     ), quotas AS (
-        -- One event until there is room again, and there may be by now.
-        INSERT INTO vectorstore.quota_events AS q (tenant_id, store_id, resource, refused, created_at, resolved_at)
-        SELECT t.tenant_id, t.store_id, substr(t.operation, 7), sum(t.calls), moment,
-               CASE WHEN vectorstore._has_room(t.tenant_id, t.store_id, substr(t.operation, 7)) THEN moment END
-        FROM taken t JOIN vectorstore.tenants o USING (tenant_id) WHERE t.operation LIKE 'quota.%' GROUP BY t.tenant_id, t.store_id, t.operation
-        ON CONFLICT (tenant_id, store_id, resource) WHERE resolved_at IS NULL DO UPDATE SET refused = q.refused + excluded.refused
+        -- Refusals between two times of room are one event. The time stands where others have their API key.
+        INSERT INTO vectorstore.quota_events AS q (tenant_id, store_id, resource, room_at, refused, created_at)
+        SELECT t.tenant_id, t.store_id, substr(t.operation, 7), timestamptz 'epoch' + t.api_key * interval '1 microsecond', t.calls, moment
+        FROM taken t JOIN vectorstore.tenants o USING (tenant_id) WHERE t.operation LIKE 'quota.%'
+        ON CONFLICT (tenant_id, store_id, resource, room_at) DO UPDATE SET refused = q.refused + excluded.refused
     ), logs AS (
         INSERT INTO vectorstore.usage_logs (tenant_id, logged_at, store_id, api_key, operation, calls, errors, limited, would_limit, rows, tokens, microseconds, created, deleted, bytes, buckets)
         SELECT k.tenant_id, moment, k.store_id, k.api_key, k.operation, k.calls, k.errors, k.limited, k.would_limit, k.rows, k.tokens, k.microseconds, k.created, k.deleted, k.bytes, k.buckets
@@ -1965,6 +2014,7 @@ BEGIN
         FROM (SELECT DISTINCT k.api_key FROM known k WHERE k.calls > 0 AND k.api_key <> 0) u WHERE a.key = u.api_key
     )
     SELECT count(*) INTO flushed FROM known;
+    PERFORM vectorstore._end_quota_events(moment);
     RETURN flushed;
 END
 $$;
@@ -2999,19 +3049,21 @@ CREATE FUNCTION vectorstore._enforce_quotas() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'enforce_quotas_wrapper';
 COMMENT ON FUNCTION vectorstore._enforce_quotas() IS 'Setting vectorstore.enforce_quotas.';
 
-CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_resource text, p_limit bigint) RETURNS void
+-- A quota is crossed once from the time at which there was room to the next: that time names the event. It stands in
+-- the row that is counted in, so whoever is refused reads it under the lock that keeps the counts exact.
+CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_resource text, p_limit bigint, p_room_at timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- The transaction will leave no trace of it; shared memory does.
-    PERFORM vectorstore._stat_note(p_tenant, p_store_id, vectorstore._caller_key(), 'quota.' || p_resource, 1, 0, 0);
+    -- The transaction will leave no trace of it; shared memory does, where the time takes the place of the API key.
+    PERFORM vectorstore._stat_note(p_tenant, p_store_id, (extract(epoch FROM p_room_at) * 1000000)::bigint, 'quota.' || p_resource, 1, 0, 0);
     PERFORM vectorstore._fail('53400', format('You exceeded your quota: the %s may hold at most %s %s.',
         CASE p_store_id WHEN 0 THEN 'tenant' ELSE 'vector store' END, p_limit,
         CASE p_resource WHEN 'stores' THEN 'vector stores' ELSE p_resource END), 'insufficient_quota', NULL,
         'Delete something, or have the quota raised: vs_set_quota, vs_set_tenant_quota.');
 END
 $$;
-COMMENT ON FUNCTION vectorstore._fail_quota(bigint, bigint, text, bigint) IS '53400: a quota is used up.';
+COMMENT ON FUNCTION vectorstore._fail_quota(bigint, bigint, text, bigint, timestamptz) IS '53400: a quota is used up, in which there was room last at the time given.';
 
 CREATE FUNCTION vectorstore._quota_lock(p_tenant bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -3038,14 +3090,14 @@ BEGIN
         RETURN;
     END IF;
     IF p_stores > 0 AND quota.stores > quota.max_stores AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'stores', quota.max_stores);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'stores', quota.max_stores, quota.stores_room_at);
     ELSIF p_chunks > 0 AND quota.chunks > quota.max_chunks AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'chunks', quota.max_chunks);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'chunks', quota.max_chunks, quota.chunks_room_at);
     ELSIF p_bytes > 0 AND quota.usage_bytes > quota.max_bytes AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'bytes', quota.max_bytes);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'bytes', quota.max_bytes, quota.bytes_room_at);
     END IF;
     IF p_stores < 0 OR p_chunks < 0 OR p_bytes < 0 THEN
-        PERFORM vectorstore._resolve_quota(p_tenant, 0);
+        PERFORM vectorstore._make_room(p_tenant, 0);
     END IF;
 END
 $$;
@@ -3072,11 +3124,11 @@ CREATE FUNCTION vectorstore._check_quota(p_counters record, p_chunks bigint, p_b
 AS $$
 BEGIN
     IF p_chunks > 0 AND p_counters.chunks > p_counters.max_chunks AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'chunks', p_counters.max_chunks);
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'chunks', p_counters.max_chunks, p_counters.chunks_room_at);
     ELSIF p_bytes > 0 AND p_counters.usage_bytes > p_counters.max_bytes AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'bytes', p_counters.max_bytes);
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'bytes', p_counters.max_bytes, p_counters.bytes_room_at);
     ELSIF (p_chunks < 0 OR p_bytes < 0) AND (p_counters.max_chunks IS NOT NULL OR p_counters.max_bytes IS NOT NULL) THEN
-        PERFORM vectorstore._resolve_quota(p_counters.tenant_id, p_counters.store_id);
+        PERFORM vectorstore._make_room(p_counters.tenant_id, p_counters.store_id);
     END IF;
 END
 $$;
@@ -3086,36 +3138,60 @@ CREATE FUNCTION vectorstore._is_limited(p_tenant bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'is_limited_wrapper';
 COMMENT ON FUNCTION vectorstore._is_limited(bigint) IS 'Whether the tenant has quotas by now, whatever the transaction sees.';
 
--- What is left of a quota, of those that an open event is about.
-CREATE FUNCTION vectorstore._resolve_quota(p_tenant bigint, p_store_id bigint) RETURNS void
+-- Whoever makes room holds the counts. The clock may be set back; times of room only grow.
+CREATE FUNCTION vectorstore._room_at(p_used bigint, p_limit bigint, p_room_at timestamptz) RETURNS timestamptz
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN p_used < p_limit OR p_limit IS NULL THEN greatest(clock_timestamp(), p_room_at + interval '1 microsecond')
+                ELSE p_room_at END
+$$;
+COMMENT ON FUNCTION vectorstore._room_at(bigint, bigint, timestamptz) IS 'When there was room last in a quota: now, if there is any.';
+
+CREATE FUNCTION vectorstore._make_room(p_tenant bigint, p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE vectorstore.quota_events e SET resolved_at = now()
-    WHERE e.tenant_id = p_tenant AND e.store_id = p_store_id AND e.resolved_at IS NULL
-      AND vectorstore._has_room(p_tenant, p_store_id, e.resource);
+    IF p_store_id = 0 THEN
+        UPDATE vectorstore.tenant_quotas q SET
+            stores_room_at = vectorstore._room_at(q.stores, q.max_stores, q.stores_room_at),
+            chunks_room_at = vectorstore._room_at(q.chunks, q.max_chunks, q.chunks_room_at),
+            bytes_room_at = vectorstore._room_at(q.usage_bytes, q.max_bytes, q.bytes_room_at)
+        WHERE q.tenant_id = p_tenant;
+    ELSE
+        UPDATE vectorstore.store_counters c SET
+            chunks_room_at = vectorstore._room_at(c.chunks, c.max_chunks, c.chunks_room_at),
+            bytes_room_at = vectorstore._room_at(c.usage_bytes, c.max_bytes, c.bytes_room_at)
+        WHERE c.store_id = p_store_id;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._resolve_quota(bigint, bigint) IS 'Ends the events of quotas that have room again.';
+COMMENT ON FUNCTION vectorstore._make_room(bigint, bigint) IS
+    'To be called when less is held or more is allowed: from now on refusals are another event in each quota that has room. 0: the quotas of the tenant.';
 
-CREATE FUNCTION vectorstore._has_room(p_tenant bigint, p_store_id bigint, p_resource text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- Whoever makes room leaves the events alone, or flushes of statistics would wait for its transaction.
+CREATE FUNCTION vectorstore._end_quota_events(p_moment timestamptz) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF p_store_id = 0 THEN
-        RETURN coalesce((
-            SELECT CASE p_resource WHEN 'stores' THEN q.stores < coalesce(q.max_stores, q.stores + 1)
-                                   WHEN 'chunks' THEN q.chunks < coalesce(q.max_chunks, q.chunks + 1)
-                                   ELSE q.usage_bytes < coalesce(q.max_bytes, q.usage_bytes + 1) END
-            FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant), true);
-    END IF;
-    RETURN coalesce((
-        SELECT CASE p_resource WHEN 'chunks' THEN c.chunks < coalesce(c.max_chunks, c.chunks + 1)
-                               ELSE c.usage_bytes < coalesce(c.max_bytes, c.usage_bytes + 1) END
-        FROM vectorstore.store_counters c WHERE c.store_id = p_store_id), true);
+    UPDATE vectorstore.quota_events e SET resolved_at = p_moment
+    WHERE e.resolved_at IS NULL
+      AND NOT EXISTS (SELECT FROM vectorstore._room_times(e.tenant_id, e.store_id) r WHERE r.resource = e.resource AND r.room_at = e.room_at);
 END
 $$;
-COMMENT ON FUNCTION vectorstore._has_room(bigint, bigint, text) IS 'Whether a quota is not used up; true without one.';
+COMMENT ON FUNCTION vectorstore._end_quota_events(timestamptz) IS 'Ends the events since which there was room.';
+
+CREATE FUNCTION vectorstore._room_times(p_tenant bigint, p_store_id bigint) RETURNS TABLE (resource text, room_at timestamptz)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.resource, r.room_at FROM vectorstore.tenant_quotas q
+    CROSS JOIN LATERAL (VALUES ('stores', q.stores_room_at), ('chunks', q.chunks_room_at), ('bytes', q.bytes_room_at)) AS r(resource, room_at)
+    WHERE p_store_id = 0 AND q.tenant_id = p_tenant
+    UNION ALL
+    SELECT r.resource, r.room_at FROM vectorstore.store_counters c
+    CROSS JOIN LATERAL (VALUES ('chunks', c.chunks_room_at), ('bytes', c.bytes_room_at)) AS r(resource, room_at)
+    WHERE c.store_id = p_store_id
+$$;
+COMMENT ON FUNCTION vectorstore._room_times(bigint, bigint) IS 'When there was room last in each quota of a store, or, 0, of the tenant.';
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_set_quota(store text, max_chunks bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL) RETURNS void
@@ -3137,7 +3213,7 @@ BEGIN
     PERFORM vectorstore._check_limits(jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
     UPDATE vectorstore.store_counters c SET max_chunks = p_max_chunks, max_bytes = p_max_bytes
     WHERE c.store_id = p_store_id RETURNING c.tenant_id INTO tenant;
-    PERFORM vectorstore._resolve_quota(tenant, p_store_id);
+    PERFORM vectorstore._make_room(tenant, p_store_id);
     PERFORM vectorstore._audit(tenant, 'quota.set', (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = p_store_id),
         jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
@@ -3184,12 +3260,13 @@ BEGIN
     IF num_nonnulls(p_max_stores, p_max_chunks, p_max_bytes) = 0 THEN
         DELETE FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant;
     ELSE
-        INSERT INTO vectorstore.tenant_quotas (tenant_id, max_stores, max_chunks, max_bytes, stores, chunks, usage_bytes)
-        SELECT p_tenant, p_max_stores, p_max_chunks, p_max_bytes, count(*), coalesce(sum(c.chunks), 0), coalesce(sum(c.usage_bytes), 0)
+        INSERT INTO vectorstore.tenant_quotas (tenant_id, max_stores, max_chunks, max_bytes, stores, chunks, usage_bytes, stores_room_at, chunks_room_at, bytes_room_at)
+        SELECT p_tenant, p_max_stores, p_max_chunks, p_max_bytes, count(*), coalesce(sum(c.chunks), 0), coalesce(sum(c.usage_bytes), 0),
+               clock_timestamp(), clock_timestamp(), clock_timestamp()
         FROM vectorstore.store_counters c WHERE c.tenant_id = p_tenant
         ON CONFLICT (tenant_id) DO UPDATE SET max_stores = excluded.max_stores, max_chunks = excluded.max_chunks, max_bytes = excluded.max_bytes;
     END IF;
-    PERFORM vectorstore._resolve_quota(p_tenant, 0);
+    PERFORM vectorstore._make_room(p_tenant, 0);
     PERFORM vectorstore._audit(p_tenant, 'quota.set', (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = p_tenant),
         jsonb_build_object('max_stores', p_max_stores, 'max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
@@ -3308,16 +3385,18 @@ BEGIN
     RETURN QUERY
     SELECT l.id, l.name, l.resource, l.used, l.quota, e.created_at, e.refused
     FROM (
-        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota
+        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota, n.room_at
         FROM vectorstore.tenant_quotas q
-        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores), ('chunks', q.chunks, q.max_chunks), ('bytes', q.usage_bytes, q.max_bytes)) AS n(resource, used, quota)
+        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores, q.stores_room_at), ('chunks', q.chunks, q.max_chunks, q.chunks_room_at),
+                                   ('bytes', q.usage_bytes, q.max_bytes, q.bytes_room_at)) AS n(resource, used, quota, room_at)
         WHERE q.tenant_id = p_tenant
         UNION ALL
-        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota
+        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota, n.room_at
         FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
-        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks), ('bytes', c.usage_bytes, c.max_bytes)) AS n(resource, used, quota)
+        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks, c.chunks_room_at),
+                                   ('bytes', c.usage_bytes, c.max_bytes, c.bytes_room_at)) AS n(resource, used, quota, room_at)
         WHERE s.tenant_id = p_tenant) l
-    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.resolved_at IS NULL
+    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.room_at = l.room_at
     WHERE l.quota IS NOT NULL
     ORDER BY l.store_id, l.resource;
 END
@@ -3341,7 +3420,7 @@ COMMENT ON COLUMN @extschema@.vs_quotas.name IS 'Name of the store.';
 COMMENT ON COLUMN @extschema@.vs_quotas.resource IS 'What is limited: stores, chunks or bytes.';
 COMMENT ON COLUMN @extschema@.vs_quotas.used IS 'How much there is.';
 COMMENT ON COLUMN @extschema@.vs_quotas.quota IS 'How much there may be.';
-COMMENT ON COLUMN @extschema@.vs_quotas.exceeded_at IS 'Since when writes have been refused; NULL when the quota has not been met, or has had room since.';
+COMMENT ON COLUMN @extschema@.vs_quotas.exceeded_at IS 'Since when writes have been refused; NULL when none was since something was deleted, or the quota raised, that made room.';
 COMMENT ON COLUMN @extschema@.vs_quotas.refused IS 'How many writes were refused since.';
 
 

@@ -5,19 +5,21 @@ CREATE FUNCTION vectorstore._enforce_quotas() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'enforce_quotas_wrapper';
 COMMENT ON FUNCTION vectorstore._enforce_quotas() IS 'Setting vectorstore.enforce_quotas.';
 
-CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_resource text, p_limit bigint) RETURNS void
+-- A quota is crossed once from the time at which there was room to the next: that time names the event. It stands in
+-- the row that is counted in, so whoever is refused reads it under the lock that keeps the counts exact.
+CREATE FUNCTION vectorstore._fail_quota(p_tenant bigint, p_store_id bigint, p_resource text, p_limit bigint, p_room_at timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- The transaction will leave no trace of it; shared memory does.
-    PERFORM vectorstore._stat_note(p_tenant, p_store_id, vectorstore._caller_key(), 'quota.' || p_resource, 1, 0, 0);
+    -- The transaction will leave no trace of it; shared memory does, where the time takes the place of the API key.
+    PERFORM vectorstore._stat_note(p_tenant, p_store_id, (extract(epoch FROM p_room_at) * 1000000)::bigint, 'quota.' || p_resource, 1, 0, 0);
     PERFORM vectorstore._fail('53400', format('You exceeded your quota: the %s may hold at most %s %s.',
         CASE p_store_id WHEN 0 THEN 'tenant' ELSE 'vector store' END, p_limit,
         CASE p_resource WHEN 'stores' THEN 'vector stores' ELSE p_resource END), 'insufficient_quota', NULL,
         'Delete something, or have the quota raised: vs_set_quota, vs_set_tenant_quota.');
 END
 $$;
-COMMENT ON FUNCTION vectorstore._fail_quota(bigint, bigint, text, bigint) IS '53400: a quota is used up.';
+COMMENT ON FUNCTION vectorstore._fail_quota(bigint, bigint, text, bigint, timestamptz) IS '53400: a quota is used up, in which there was room last at the time given.';
 
 CREATE FUNCTION vectorstore._quota_lock(p_tenant bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -44,14 +46,14 @@ BEGIN
         RETURN;
     END IF;
     IF p_stores > 0 AND quota.stores > quota.max_stores AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'stores', quota.max_stores);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'stores', quota.max_stores, quota.stores_room_at);
     ELSIF p_chunks > 0 AND quota.chunks > quota.max_chunks AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'chunks', quota.max_chunks);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'chunks', quota.max_chunks, quota.chunks_room_at);
     ELSIF p_bytes > 0 AND quota.usage_bytes > quota.max_bytes AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_tenant, 0, 'bytes', quota.max_bytes);
+        PERFORM vectorstore._fail_quota(p_tenant, 0, 'bytes', quota.max_bytes, quota.bytes_room_at);
     END IF;
     IF p_stores < 0 OR p_chunks < 0 OR p_bytes < 0 THEN
-        PERFORM vectorstore._resolve_quota(p_tenant, 0);
+        PERFORM vectorstore._make_room(p_tenant, 0);
     END IF;
 END
 $$;
@@ -78,11 +80,11 @@ CREATE FUNCTION vectorstore._check_quota(p_counters record, p_chunks bigint, p_b
 AS $$
 BEGIN
     IF p_chunks > 0 AND p_counters.chunks > p_counters.max_chunks AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'chunks', p_counters.max_chunks);
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'chunks', p_counters.max_chunks, p_counters.chunks_room_at);
     ELSIF p_bytes > 0 AND p_counters.usage_bytes > p_counters.max_bytes AND vectorstore._enforce_quotas() THEN
-        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'bytes', p_counters.max_bytes);
+        PERFORM vectorstore._fail_quota(p_counters.tenant_id, p_counters.store_id, 'bytes', p_counters.max_bytes, p_counters.bytes_room_at);
     ELSIF (p_chunks < 0 OR p_bytes < 0) AND (p_counters.max_chunks IS NOT NULL OR p_counters.max_bytes IS NOT NULL) THEN
-        PERFORM vectorstore._resolve_quota(p_counters.tenant_id, p_counters.store_id);
+        PERFORM vectorstore._make_room(p_counters.tenant_id, p_counters.store_id);
     END IF;
 END
 $$;
@@ -92,36 +94,60 @@ CREATE FUNCTION vectorstore._is_limited(p_tenant bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'is_limited_wrapper';
 COMMENT ON FUNCTION vectorstore._is_limited(bigint) IS 'Whether the tenant has quotas by now, whatever the transaction sees.';
 
--- What is left of a quota, of those that an open event is about.
-CREATE FUNCTION vectorstore._resolve_quota(p_tenant bigint, p_store_id bigint) RETURNS void
+-- Whoever makes room holds the counts. The clock may be set back; times of room only grow.
+CREATE FUNCTION vectorstore._room_at(p_used bigint, p_limit bigint, p_room_at timestamptz) RETURNS timestamptz
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN p_used < p_limit OR p_limit IS NULL THEN greatest(clock_timestamp(), p_room_at + interval '1 microsecond')
+                ELSE p_room_at END
+$$;
+COMMENT ON FUNCTION vectorstore._room_at(bigint, bigint, timestamptz) IS 'When there was room last in a quota: now, if there is any.';
+
+CREATE FUNCTION vectorstore._make_room(p_tenant bigint, p_store_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE vectorstore.quota_events e SET resolved_at = now()
-    WHERE e.tenant_id = p_tenant AND e.store_id = p_store_id AND e.resolved_at IS NULL
-      AND vectorstore._has_room(p_tenant, p_store_id, e.resource);
+    IF p_store_id = 0 THEN
+        UPDATE vectorstore.tenant_quotas q SET
+            stores_room_at = vectorstore._room_at(q.stores, q.max_stores, q.stores_room_at),
+            chunks_room_at = vectorstore._room_at(q.chunks, q.max_chunks, q.chunks_room_at),
+            bytes_room_at = vectorstore._room_at(q.usage_bytes, q.max_bytes, q.bytes_room_at)
+        WHERE q.tenant_id = p_tenant;
+    ELSE
+        UPDATE vectorstore.store_counters c SET
+            chunks_room_at = vectorstore._room_at(c.chunks, c.max_chunks, c.chunks_room_at),
+            bytes_room_at = vectorstore._room_at(c.usage_bytes, c.max_bytes, c.bytes_room_at)
+        WHERE c.store_id = p_store_id;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION vectorstore._resolve_quota(bigint, bigint) IS 'Ends the events of quotas that have room again.';
+COMMENT ON FUNCTION vectorstore._make_room(bigint, bigint) IS
+    'To be called when less is held or more is allowed: from now on refusals are another event in each quota that has room. 0: the quotas of the tenant.';
 
-CREATE FUNCTION vectorstore._has_room(p_tenant bigint, p_store_id bigint, p_resource text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- Whoever makes room leaves the events alone, or flushes of statistics would wait for its transaction.
+CREATE FUNCTION vectorstore._end_quota_events(p_moment timestamptz) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF p_store_id = 0 THEN
-        RETURN coalesce((
-            SELECT CASE p_resource WHEN 'stores' THEN q.stores < coalesce(q.max_stores, q.stores + 1)
-                                   WHEN 'chunks' THEN q.chunks < coalesce(q.max_chunks, q.chunks + 1)
-                                   ELSE q.usage_bytes < coalesce(q.max_bytes, q.usage_bytes + 1) END
-            FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant), true);
-    END IF;
-    RETURN coalesce((
-        SELECT CASE p_resource WHEN 'chunks' THEN c.chunks < coalesce(c.max_chunks, c.chunks + 1)
-                               ELSE c.usage_bytes < coalesce(c.max_bytes, c.usage_bytes + 1) END
-        FROM vectorstore.store_counters c WHERE c.store_id = p_store_id), true);
+    UPDATE vectorstore.quota_events e SET resolved_at = p_moment
+    WHERE e.resolved_at IS NULL
+      AND NOT EXISTS (SELECT FROM vectorstore._room_times(e.tenant_id, e.store_id) r WHERE r.resource = e.resource AND r.room_at = e.room_at);
 END
 $$;
-COMMENT ON FUNCTION vectorstore._has_room(bigint, bigint, text) IS 'Whether a quota is not used up; true without one.';
+COMMENT ON FUNCTION vectorstore._end_quota_events(timestamptz) IS 'Ends the events since which there was room.';
+
+CREATE FUNCTION vectorstore._room_times(p_tenant bigint, p_store_id bigint) RETURNS TABLE (resource text, room_at timestamptz)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.resource, r.room_at FROM vectorstore.tenant_quotas q
+    CROSS JOIN LATERAL (VALUES ('stores', q.stores_room_at), ('chunks', q.chunks_room_at), ('bytes', q.bytes_room_at)) AS r(resource, room_at)
+    WHERE p_store_id = 0 AND q.tenant_id = p_tenant
+    UNION ALL
+    SELECT r.resource, r.room_at FROM vectorstore.store_counters c
+    CROSS JOIN LATERAL (VALUES ('chunks', c.chunks_room_at), ('bytes', c.bytes_room_at)) AS r(resource, room_at)
+    WHERE c.store_id = p_store_id
+$$;
+COMMENT ON FUNCTION vectorstore._room_times(bigint, bigint) IS 'When there was room last in each quota of a store, or, 0, of the tenant.';
 
 -- API: public
 CREATE FUNCTION @extschema@.vs_set_quota(store text, max_chunks bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL) RETURNS void
@@ -143,7 +169,7 @@ BEGIN
     PERFORM vectorstore._check_limits(jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
     UPDATE vectorstore.store_counters c SET max_chunks = p_max_chunks, max_bytes = p_max_bytes
     WHERE c.store_id = p_store_id RETURNING c.tenant_id INTO tenant;
-    PERFORM vectorstore._resolve_quota(tenant, p_store_id);
+    PERFORM vectorstore._make_room(tenant, p_store_id);
     PERFORM vectorstore._audit(tenant, 'quota.set', (SELECT s.id FROM vectorstore.stores s WHERE s.store_id = p_store_id),
         jsonb_build_object('max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
@@ -190,12 +216,13 @@ BEGIN
     IF num_nonnulls(p_max_stores, p_max_chunks, p_max_bytes) = 0 THEN
         DELETE FROM vectorstore.tenant_quotas q WHERE q.tenant_id = p_tenant;
     ELSE
-        INSERT INTO vectorstore.tenant_quotas (tenant_id, max_stores, max_chunks, max_bytes, stores, chunks, usage_bytes)
-        SELECT p_tenant, p_max_stores, p_max_chunks, p_max_bytes, count(*), coalesce(sum(c.chunks), 0), coalesce(sum(c.usage_bytes), 0)
+        INSERT INTO vectorstore.tenant_quotas (tenant_id, max_stores, max_chunks, max_bytes, stores, chunks, usage_bytes, stores_room_at, chunks_room_at, bytes_room_at)
+        SELECT p_tenant, p_max_stores, p_max_chunks, p_max_bytes, count(*), coalesce(sum(c.chunks), 0), coalesce(sum(c.usage_bytes), 0),
+               clock_timestamp(), clock_timestamp(), clock_timestamp()
         FROM vectorstore.store_counters c WHERE c.tenant_id = p_tenant
         ON CONFLICT (tenant_id) DO UPDATE SET max_stores = excluded.max_stores, max_chunks = excluded.max_chunks, max_bytes = excluded.max_bytes;
     END IF;
-    PERFORM vectorstore._resolve_quota(p_tenant, 0);
+    PERFORM vectorstore._make_room(p_tenant, 0);
     PERFORM vectorstore._audit(p_tenant, 'quota.set', (SELECT t.id FROM vectorstore.tenants t WHERE t.tenant_id = p_tenant),
         jsonb_build_object('max_stores', p_max_stores, 'max_chunks', p_max_chunks, 'max_bytes', p_max_bytes));
 END
@@ -314,16 +341,18 @@ BEGIN
     RETURN QUERY
     SELECT l.id, l.name, l.resource, l.used, l.quota, e.created_at, e.refused
     FROM (
-        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota
+        SELECT 0::bigint AS store_id, NULL::text AS id, NULL::text AS name, n.resource, n.used, n.quota, n.room_at
         FROM vectorstore.tenant_quotas q
-        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores), ('chunks', q.chunks, q.max_chunks), ('bytes', q.usage_bytes, q.max_bytes)) AS n(resource, used, quota)
+        CROSS JOIN LATERAL (VALUES ('stores', q.stores, q.max_stores, q.stores_room_at), ('chunks', q.chunks, q.max_chunks, q.chunks_room_at),
+                                   ('bytes', q.usage_bytes, q.max_bytes, q.bytes_room_at)) AS n(resource, used, quota, room_at)
         WHERE q.tenant_id = p_tenant
         UNION ALL
-        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota
+        SELECT s.store_id, s.id, s.name, n.resource, n.used, n.quota, n.room_at
         FROM vectorstore.stores s JOIN vectorstore.store_counters c USING (store_id)
-        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks), ('bytes', c.usage_bytes, c.max_bytes)) AS n(resource, used, quota)
+        CROSS JOIN LATERAL (VALUES ('chunks', c.chunks, c.max_chunks, c.chunks_room_at),
+                                   ('bytes', c.usage_bytes, c.max_bytes, c.bytes_room_at)) AS n(resource, used, quota, room_at)
         WHERE s.tenant_id = p_tenant) l
-    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.resolved_at IS NULL
+    LEFT JOIN vectorstore.quota_events e ON e.tenant_id = p_tenant AND e.store_id = l.store_id AND e.resource = l.resource AND e.room_at = l.room_at
     WHERE l.quota IS NOT NULL
     ORDER BY l.store_id, l.resource;
 END
@@ -347,5 +376,5 @@ COMMENT ON COLUMN @extschema@.vs_quotas.name IS 'Name of the store.';
 COMMENT ON COLUMN @extschema@.vs_quotas.resource IS 'What is limited: stores, chunks or bytes.';
 COMMENT ON COLUMN @extschema@.vs_quotas.used IS 'How much there is.';
 COMMENT ON COLUMN @extschema@.vs_quotas.quota IS 'How much there may be.';
-COMMENT ON COLUMN @extschema@.vs_quotas.exceeded_at IS 'Since when writes have been refused; NULL when the quota has not been met, or has had room since.';
+COMMENT ON COLUMN @extschema@.vs_quotas.exceeded_at IS 'Since when writes have been refused; NULL when none was since something was deleted, or the quota raised, that made room.';
 COMMENT ON COLUMN @extschema@.vs_quotas.refused IS 'How many writes were refused since.';

@@ -61,7 +61,7 @@ DECLARE
     moment timestamptz;
     flushed bigint;
 BEGIN
-    IF vectorstore._schema_version() < 9 THEN
+    IF vectorstore._schema_version() < 12 THEN
         RETURN 0;
     END IF;
     PERFORM vectorstore._require_preload();
@@ -74,12 +74,11 @@ BEGIN
         -- A tenant may be gone meanwhile, with all that was kept of it.
         SELECT t.* FROM taken t WHERE (t.tenant_id = 0 OR EXISTS (SELECT FROM vectorstore.tenants o WHERE o.tenant_id = t.tenant_id)) AND t.operation NOT LIKE 'quota.%'
     ), quotas AS (
-        -- One event until there is room again, and there may be by now.
-        INSERT INTO vectorstore.quota_events AS q (tenant_id, store_id, resource, refused, created_at, resolved_at)
-        SELECT t.tenant_id, t.store_id, substr(t.operation, 7), sum(t.calls), moment,
-               CASE WHEN vectorstore._has_room(t.tenant_id, t.store_id, substr(t.operation, 7)) THEN moment END
-        FROM taken t JOIN vectorstore.tenants o USING (tenant_id) WHERE t.operation LIKE 'quota.%' GROUP BY t.tenant_id, t.store_id, t.operation
-        ON CONFLICT (tenant_id, store_id, resource) WHERE resolved_at IS NULL DO UPDATE SET refused = q.refused + excluded.refused
+        -- Refusals between two times of room are one event. The time stands where others have their API key.
+        INSERT INTO vectorstore.quota_events AS q (tenant_id, store_id, resource, room_at, refused, created_at)
+        SELECT t.tenant_id, t.store_id, substr(t.operation, 7), timestamptz 'epoch' + t.api_key * interval '1 microsecond', t.calls, moment
+        FROM taken t JOIN vectorstore.tenants o USING (tenant_id) WHERE t.operation LIKE 'quota.%'
+        ON CONFLICT (tenant_id, store_id, resource, room_at) DO UPDATE SET refused = q.refused + excluded.refused
     ), logs AS (
         INSERT INTO vectorstore.usage_logs (tenant_id, logged_at, store_id, api_key, operation, calls, errors, limited, would_limit, rows, tokens, microseconds, created, deleted, bytes, buckets)
         SELECT k.tenant_id, moment, k.store_id, k.api_key, k.operation, k.calls, k.errors, k.limited, k.would_limit, k.rows, k.tokens, k.microseconds, k.created, k.deleted, k.bytes, k.buckets
@@ -109,6 +108,7 @@ BEGIN
         FROM (SELECT DISTINCT k.api_key FROM known k WHERE k.calls > 0 AND k.api_key <> 0) u WHERE a.key = u.api_key
     )
     SELECT count(*) INTO flushed FROM known;
+    PERFORM vectorstore._end_quota_events(moment);
     RETURN flushed;
 END
 $$;

@@ -17,7 +17,7 @@ COMMENT ON FUNCTION vectorstore._schema_version() IS 'Number of the last migrati
 
 -- The last step that this version of the extension knows.
 CREATE FUNCTION vectorstore._schema_target() RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 11 $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 12 $$;
 COMMENT ON FUNCTION vectorstore._schema_target() IS 'Number of the last migration step of this version.';
 
 -- API: public
@@ -62,6 +62,9 @@ BEGIN
     END IF;
     IF vectorstore._schema_version() < 11 THEN
         PERFORM vectorstore._migrate_0011();
+    END IF;
+    IF vectorstore._schema_version() < 12 THEN
+        PERFORM vectorstore._migrate_0012();
     END IF;
     IF vectorstore._schema_version() > vectorstore._schema_target() THEN
         PERFORM vectorstore._fail('55000', 'The data was made by a newer version of vectorstore.', NULL, NULL,

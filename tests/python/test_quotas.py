@@ -188,3 +188,114 @@ def limit_tenant(url):
         connection.execute(
             "SELECT vs_set_tenant_quota('default', max_chunks => used + 500) FROM vs_quotas WHERE store_id IS NULL"
         )
+
+
+class Full:
+    """A store or a tenant at its limit of chunks: writes are refused until something is deleted."""
+
+    def __init__(self, database, store):
+        self.database, self.store = database, store
+        self.number = 0
+
+    def add(self):
+        self.number += 1
+        self.database.execute("SELECT vs_upsert(%s, 'a text'::text, %s::text, '[1,2]'::vector)", [self.store, f"{self.number}"])
+
+    def refused(self, times):
+        for _ in range(times):
+            with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+                self.add()
+
+    def make_room(self):
+        database, store = self.database, self.store
+        [id] = database.execute("SELECT min(e.id) FROM vectorstore.embeddings e JOIN vectorstore.stores s USING (store_id) WHERE s.name = %s", [store]).fetchone()
+        assert database.execute("SELECT vs_delete(%s, %s::text)", [store, id]).fetchone()[0]
+
+    def events(self, owner):
+        """Refused writes and whether it is over, of each event of chunks."""
+        self.database.execute("SELECT vs_stat_flush()")
+        return self.database.execute(
+            "SELECT e.refused, e.resolved_at IS NOT NULL FROM vectorstore.quota_events e"
+            " WHERE e.resource = 'chunks' AND e.store_id = CASE WHEN %s THEN (SELECT s.store_id FROM vectorstore.stores s WHERE s.name = %s) ELSE 0 END"
+            " AND e.created_at > %s ORDER BY e.room_at",
+            [owner == "store", self.store, self.began],
+        ).fetchall()
+
+    def exceeded(self, owner):
+        return self.database.execute(
+            "SELECT exceeded_at IS NOT NULL, refused FROM vs_quotas WHERE resource = 'chunks' AND name IS NOT DISTINCT FROM %s",
+            [self.store if owner == "store" else None],
+        ).fetchone()
+
+
+@pytest.fixture(params=["store", "tenant"])
+def full(request, database, sql_store):
+    """One at a time has the limit, which leaves room for two chunks."""
+    full = Full(database, sql_store())
+    [full.began] = database.execute("SELECT clock_timestamp()").fetchone()
+    if request.param == "store":
+        database.execute("SELECT vs_set_quota(%s, max_chunks => 2)", [full.store])
+    else:
+        database.execute("SELECT vs_set_tenant_quota('default', max_chunks => 1000000000)")
+        database.execute("SELECT vs_set_tenant_quota('default', max_chunks => used + 2) FROM vs_quotas WHERE store_id IS NULL")
+    full.owner = request.param
+    yield full
+    database.execute("SELECT vs_set_tenant_quota('default')")
+
+
+def test_each_crossing_of_a_quota_is_one_event(full):
+    full.add()
+    full.add()
+    full.refused(2)
+    full.make_room()
+    full.add()
+    # Between two flushes of the statistics, and after one.
+    full.refused(3)
+    assert full.events(full.owner) == [(2, True), (3, False)]
+    full.refused(1)
+    assert full.events(full.owner) == [(2, True), (4, False)]
+    assert full.exceeded(full.owner) == (True, 4)
+    full.make_room()
+    assert full.exceeded(full.owner) == (False, None)
+    assert full.events(full.owner) == [(2, True), (4, True)]
+
+
+def test_room_made_while_refusals_are_flushed_ends_their_event(full, database_url):
+    full.add()
+    full.add()
+    full.refused(1)
+    with psycopg.connect(database_url) as other:
+        # The flush cannot see this yet, and this cannot see what the flush writes.
+        other.execute("SELECT vs_delete(%s, '1'::text)", [full.store])
+        assert full.events(full.owner) == [(1, False)]
+        other.commit()
+    assert full.exceeded(full.owner) == (False, None)
+    full.add()
+    full.refused(1)
+    assert full.events(full.owner) == [(1, True), (1, False)]
+
+
+def test_only_room_that_was_made_ends_an_event(full, database, database_url):
+    full.add()
+    full.add()
+    full.refused(1)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT vs_delete(%s, '1'::text)", [full.store])
+        other.rollback()
+    full.refused(1)
+    # A limit that is lower still.
+    if full.owner == "store":
+        database.execute("SELECT vs_set_quota(%s, max_chunks => 1)", [full.store])
+    else:
+        database.execute("SELECT vs_set_tenant_quota('default', max_chunks => used - 1) FROM vs_quotas WHERE store_id IS NULL")
+    full.make_room()
+    full.refused(1)
+    assert full.events(full.owner) == [(3, False)]
+    # One that is higher.
+    if full.owner == "store":
+        database.execute("SELECT vs_set_quota(%s, max_chunks => 2)", [full.store])
+    else:
+        database.execute("SELECT vs_set_tenant_quota('default', max_chunks => used + 1) FROM vs_quotas WHERE store_id IS NULL")
+    full.add()
+    full.refused(1)
+    assert full.events(full.owner) == [(3, True), (1, False)]

@@ -12,6 +12,7 @@ import pytest
 
 from http_client import UNKNOWN, Http
 from load import Connection
+from proxies import Database
 
 REQUESTS = 5000
 THREADS = 4
@@ -266,3 +267,15 @@ def test_a_stop_loses_nothing(start_proxy, own_database):
         assert proxy.http.post("/embeddings", {}).status == 400
     assert proxy.stop() == 0
     assert own_database.one(question) == before + 5
+
+
+def test_dropped_databases_leave_room_for_others(database_url, proxy_program):
+    names = [f"test.{number}" for number in range(1000)]
+    for _ in range(3):
+        fresh = Database(database_url, proxy_program)
+        try:
+            fresh.all("SELECT vectorstore._stat_count(n, 1) FROM unnest(%s::text[]) n", names)
+            counted = fresh.one("SELECT count(*) FROM vectorstore._stat_ever() WHERE starts_with(operation, 'test.')")
+        finally:
+            fresh.drop()
+        assert counted == len(names)

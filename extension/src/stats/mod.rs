@@ -2,6 +2,7 @@
 //! does not undo it, and flushed to tables by a background worker. Only a preloaded library counts.
 
 mod counters;
+mod dropped;
 mod flush;
 mod hook;
 mod shared;
@@ -64,5 +65,6 @@ pub fn preload() {
         pg_sys::shmem_startup_hook = Some(startup);
     }
     hook::install();
+    dropped::install();
     flush::register();
 }

@@ -276,7 +276,11 @@ impl Shared {
             entry.counters.iter().any(|counter| counter.load(Relaxed) != 0)
                 && !gone.contains(&(entry.key[0].load(Relaxed) as u32))
         };
-        self.rebuild(self.table(Table::Recent), 0, alive);
+        self.rebuild(self.table(Table::Recent), Table::Recent as usize, alive);
+        if !gone.is_empty() {
+            let alive = |entry: &Counted| !gone.contains(&(entry.key[0].load(Relaxed) as u32));
+            self.rebuild(self.table(Table::Ever), Table::Ever as usize, alive);
+        }
     }
 
     /// Keeps some entries and drops the others. To be called under the exclusive lock.
